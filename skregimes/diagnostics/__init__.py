@@ -1,0 +1,17 @@
+"""How far from kernel a network went: one function a diagnostic."""
+
+from skregimes.diagnostics.effective_rank import effective_rank
+from skregimes.diagnostics.effective_sparsity import effective_sparsity
+from skregimes.diagnostics.kernel_alignment import kernel_alignment
+from skregimes.diagnostics.kernel_change import kernel_change
+from skregimes.diagnostics.tangent_kernel import tangent_kernel
+from skregimes.diagnostics.weight_change import weight_change
+
+__all__ = [
+    "effective_rank",
+    "effective_sparsity",
+    "kernel_alignment",
+    "kernel_change",
+    "tangent_kernel",
+    "weight_change",
+]

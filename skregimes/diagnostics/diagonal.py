@@ -1,0 +1,79 @@
+"""Diagnostics of a diagonal network's fit, from its coefficients alone."""
+
+import numpy as np
+
+__all__ = ["diagonal_diagnostics", "log_kernel_weights"]
+
+
+def log_kernel_weights(potential, coef, at):
+    """Logs of the tangent kernel's weights, one for each feature.
+
+    Parameters
+    ----------
+    potential : DiagonalPotential
+    coef : ndarray of shape (n_features,)
+        Coefficients at the end.
+    at : {"init", "end"}
+
+    Returns
+    -------
+    ndarray of shape (n_features,)
+        ``K(x, x') = sum_i exp(result_i) x_i x'_i``.
+    """
+    theta = potential.theta(coef)
+    if at == "init":
+        theta = np.broadcast_to(potential.theta_of_dual(potential.offset), theta.shape)
+    return potential.log_kernel_weight(theta)
+
+
+def diagonal_diagnostics(potential, coef, XT):
+    """Compare a diagonal network at its end with its start.
+
+    Parameters
+    ----------
+    potential : DiagonalPotential
+    coef : ndarray of shape (n_features,)
+    XT : ndarray of shape (n_features, n_rows)
+        Training features, transposed.
+
+    Returns
+    -------
+    dict
+        ``kernel_change`` (inf beyond 1e308), ``kernel_alignment`` and
+        ``weight_change``.
+    """
+    start, end = (log_kernel_weights(potential, coef, at) for at in ("init", "end"))
+    top0, top1 = start.max(), end.max()
+    K0 = (XT * np.exp(start - top0)[:, None]).T @ XT
+    K1 = (XT * np.exp(end - top1)[:, None]).T @ XT
+    size0, size1 = np.linalg.norm(K0), np.linalg.norm(K1)
+    if size0 == 0:  # no feature varies
+        return {"kernel_change": 0.0, "kernel_alignment": 1.0, "weight_change": 0.0}
+    with np.errstate(over="ignore"):
+        if top1 - top0 < 30:
+            change = np.linalg.norm(np.exp(top1 - top0) * K1 - K0) / size0
+        else:  # K0 is beyond the digits of K1
+            change = np.exp(top1 - top0 + np.log(size1) - np.log(size0))
+    alignment = np.sum((K0 / size0) * (K1 / size1))
+    return {
+        "kernel_change": float(change),
+        "kernel_alignment": float(np.clip(alignment, -1, 1)),
+        "weight_change": _weight_change(potential, coef),
+    }
+
+
+def _weight_change(potential, coef):
+    """``||w_T - w_0|| / ||w_0||`` over both halves of the network."""
+    if potential.depth == 1:
+        # Both halves move by half of what the coefficients did.
+        size = np.exp(potential.log_scale) * np.ones_like(coef)
+        moved = (coef - potential.offset) / 2
+        return float(np.linalg.norm(moved) / np.linalg.norm(size))
+    theta = potential.theta(coef)
+    theta0 = np.broadcast_to(potential.theta_of_dual(potential.offset), theta.shape)
+    now = np.array(potential.log_weights(theta))
+    then = np.array(potential.log_weights(theta0))
+    top = then.max()
+    with np.errstate(over="ignore"):
+        moved = np.exp(then - top) * np.expm1(now - then)
+        return float(np.linalg.norm(moved) / np.linalg.norm(np.exp(then - top)))

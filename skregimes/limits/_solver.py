@@ -1,0 +1,190 @@
+"""The limit of a diagonal net, one target at a time: reduction, units, road."""
+
+import numpy as np
+
+from skregimes.limits._gram import GramSolver, RowBasis
+from skregimes.limits._interior_point import (
+    barrier_level,
+    interior_point,
+    refine_vertex,
+)
+from skregimes.limits._newton import LimitError, LimitProblem, follow_path, newton
+
+__all__ = ["NetworkLimit", "kernel_solution"]
+
+# Barriers scale**(depth - 2), relative to the coefficients: under the first, active
+# features are eliminated; under the second, 1 - |s| drowns in rounding.
+_VERTEX, _FLOOR = 1e-4, 1e-9
+# This far above the kernel level (in depth * log(scale)) the correction to the kernel
+# solution, of relative size exp(-2 * level), is under rounding.
+_KERNEL = 20.0
+# exp(level) must stay a normal number where it is formed (depth 2).
+_LOWEST = -650.0
+# A path from a warm start longer than this costs more than the interior point method.
+_WARM_REACH = 4.0
+
+
+class NetworkLimit:
+    """What all targets share: the live features and the independent equations."""
+
+    def __init__(self, X, depth, shape, start, *, screening=True):
+        self.depth, self.shape, self.start = depth, shape, start
+        # A zero column never moves, and its weights say nothing of the others.
+        self.live = X.any(axis=0)
+        if not self.live.all():
+            X = X[:, self.live]
+        self.n_samples = len(X)
+        size = max(X.max(initial=0.0), -X.min(initial=0.0))
+        self.unit = 1.0 if 1e-75 < size < 1e75 or size == 0 else size
+        self.X = X if self.unit == 1 else X / self.unit
+        log_shape = np.log(shape[self.live])
+        self.log_top = np.max(log_shape, initial=-np.inf)
+        self.log_shape = log_shape - self.log_top
+        if self.live.any():
+            self.basis = RowBasis(self.X)
+            self.gram = GramSolver(self.basis.rows, screening=screening)
+
+    def solve(self, y, scale, warm=None):
+        """Return one target's coefficients and dual, and the scale they belong to.
+
+        That scale is the wanted one, unless double precision does not resolve it.
+        """
+        coef, dual = self.start.copy(), np.zeros(self.n_samples)
+        if self.live.any():
+            warm = warm and (warm[0], warm[1][self.live], warm[2])
+            coef[self.live], dual, scale = self._solve_live(y / self.unit, scale, warm)
+        if not (np.isfinite(coef).all() and np.isfinite(dual).all()):
+            raise LimitError(
+                "The limit overflows double precision. Rescale X, y and init_scale."
+            )
+        return coef, dual, scale
+
+    def _solve_live(self, y, scale, warm):
+        basis, depth = self.basis, self.depth
+        start = self.start[self.live]
+        goal = basis.project(y)
+        moved = basis.project(y - self.X @ start) if start.any() else goal
+        if not moved.any():
+            return start, np.zeros(self.n_samples), scale
+        # s does not depend on the units of X nor on the height of the shape.
+        dual_unit = self.unit * np.exp(max(depth - 2, 0) * self.log_top)
+
+        # 1) The kernel solution: the answer at depth 1, the unit of beta beyond.
+        kernel, multiplier = kernel_solution(
+            self.gram, goal, start, np.exp((2 * depth - 2) * self.log_shape)
+        )
+        if depth == 1:
+            return kernel, basis.lift(multiplier) / dual_unit, scale
+        unit = max(np.max(np.abs(kernel)), np.max(np.abs(start)))
+        kernel, multiplier = kernel / unit, multiplier / unit
+        level_of = lambda scale: depth * (np.log(scale) + self.log_top) - np.log(unit)
+        level = solved = level_of(scale)
+        problem = LimitProblem(
+            basis.rows, goal / unit, depth, self.log_shape, start / unit, self.gram
+        )
+
+        # 2) One least-squares solution, or the general case.
+        if basis.rank == len(start):
+            beta = basis.rows.T @ problem.y
+            potential = problem.potential(level)
+            change = problem.dual_gap(
+                potential.theta(beta), potential.theta(problem.start)
+            )
+            nu = basis.rows @ (change / problem.stiffness)
+        else:
+            if warm is not None:
+                old, coef, dual = warm
+                warm = level_of(old), coef / unit, basis.drop(dual * dual_unit)
+            beta, nu, solved = _solve_scaled(problem, level, kernel, multiplier, warm)
+        if solved > level:
+            scale = scale * np.exp((solved - level) / depth)
+        return beta * unit, basis.lift(nu) / dual_unit, scale
+
+
+def kernel_solution(gram, y, start, weights):
+    """Return ``start + weights * (X.T @ m)`` with ``X beta = y``, and m."""
+    X = gram.X
+    gram.set_weights(weights)
+    beta, multiplier = start, np.zeros_like(y)
+    for _ in range(2):  # the second round is iterative refinement
+        multiplier = multiplier + gram.solve(y - X @ beta, 1e-12)
+        beta = start + weights * (X.T @ multiplier)
+    return beta, multiplier
+
+
+def _solve_scaled(problem, level, kernel, multiplier, warm):
+    """Choose the road by depth and scale; coefficients are of order one here.
+
+    Returns beta, nu and the level they belong to.
+    """
+    if problem.depth == 2 and level < _LOWEST:
+        raise ValueError(
+            "init_scale is too small for depth 2 in double precision: its square must"
+            f" exceed exp({_LOWEST:g}) times the largest coefficient. Use min_l1_norm."
+        )
+    top = problem.kernel_level(kernel)
+    if level > top + _KERNEL:
+        return kernel, multiplier * np.exp(-level) / problem.kernel_rate, level
+    if warm is not None and level < top:
+        solution = _from_warm(problem, level, warm)
+        if solution is not None:
+            return *solution, level
+    if problem.depth == 2 or problem.biased or level >= top:
+        return _from_kernel(problem, level, max(top, level), kernel, multiplier)
+    return _by_interior_point(problem, level, top, kernel, multiplier)
+
+
+def _from_kernel(problem, level, top, kernel, multiplier):
+    """Follow the path of solutions down from the kernel limit."""
+    goal = max(level, _floor(problem))
+    for begin in top + np.arange(0.0, 12.0, 3.0):
+        nu = multiplier * np.exp(-begin) / problem.kernel_rate
+        effort = {"tol": 3e-2, "max_iter": 8} if begin > goal else {}
+        beta, nu, n_iter = newton(problem, begin, kernel, nu, **effort)
+        if n_iter is not None:
+            return *follow_path(problem, begin, goal, beta, nu), goal
+    raise LimitError(
+        "Newton's method did not converge from the kernel limit. Rescale badly"
+        " conditioned columns of X."
+    )
+
+
+def _by_interior_point(problem, level, top, kernel, multiplier):
+    """Depth >= 3, balanced start: any scale under the kernel regime."""
+    solved = max(level, _floor(problem))
+    nu = multiplier * np.exp(-top) / problem.kernel_rate
+    beta, nu = interior_point(problem, solved, top, nu)
+    if level < barrier_level(problem.depth, _VERTEX):
+        vertex = refine_vertex(problem, level, beta, nu)
+        if vertex is not None:
+            return *vertex, level
+    beta, nu, n_iter = newton(problem, solved, beta, nu)
+    if n_iter is None:
+        raise LimitError(
+            "Newton's method did not converge from the interior point solution. Rescale"
+            " badly conditioned columns of X, or take a larger init_scale."
+        )
+    return beta, nu, solved
+
+
+def _from_warm(problem, level, warm):
+    """Return the solution reached from that of a nearby scale, or None."""
+    begin, beta, nu = warm
+    if problem.depth > 2:
+        vertex = barrier_level(problem.depth, _VERTEX)
+        if not problem.biased and max(level, begin) < vertex:
+            return refine_vertex(problem, level, beta, nu)
+        if min(level, begin) < _floor(problem) or abs(level - begin) > _WARM_REACH:
+            return None
+    try:
+        if begin != level:
+            return follow_path(problem, begin, level, beta, nu)
+    except LimitError:
+        return None
+    beta, nu, n_iter = newton(problem, level, beta, nu)
+    return None if n_iter is None else (beta, nu)
+
+
+def _floor(problem):
+    """Return the least level that Newton's method resolves."""
+    return -np.inf if problem.depth == 2 else barrier_level(problem.depth, _FLOOR)

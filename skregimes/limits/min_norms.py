@@ -1,0 +1,152 @@
+"""The two ends: interpolators of least weighted l1 and l2 norm."""
+
+import numpy as np
+from scipy.linalg import lstsq
+from scipy.optimize import linprog
+
+from skregimes.limits._checks import check_features, check_system
+from skregimes.limits._solver import NetworkLimit
+
+__all__ = ["min_l1_norm", "min_l2_norm"]
+
+# So small that features off the support have no weight at all.
+_VANISHING = 1e-200
+
+
+def min_l2_norm(X, y, *, weights=None):
+    """Return the least-squares solution of least weighted l2 norm.
+
+    ``argmin sum(weights * beta**2)`` subject to ``X.T @ X @ beta = X.T @ y``: the
+    kernel limit of a diagonal net, with ``weights = init_shape**(2 - 2 * depth)``.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        Design, any rank.
+    y : array-like of shape (n_samples,) or (n_samples, n_targets)
+        Targets; they need not be attainable.
+    weights : array-like of shape (n_features,), default=None
+        Positive; None means all ones.
+
+    Returns
+    -------
+    coef : ndarray of shape (n_features,) or (n_targets, n_features)
+        Units of y over those of X.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its domain.
+
+    References
+    ----------
+    Woodworth et al., "Kernel and Rich Regimes in Overparametrized Models", COLT 2020,
+    Section 3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skregimes.limits import min_l2_norm
+    >>> X = np.array([[1.0, 2.0, 0.0, -1.0], [0.0, 1.0, 1.0, 3.0]])
+    >>> min_l2_norm(X, np.array([1.0, 2.0])).round(4)
+    array([0.2, 0.6, 0.2, 0.4])
+    """
+    X, y = check_system(X, y)
+    if weights is None:
+        shape = np.ones(X.shape[1])
+    else:
+        weights = check_features(weights, "weights", X.shape[1], positive=True)
+        shape = 1 / np.sqrt(weights)
+    # A linear model of the scaled columns.
+    network = NetworkLimit(X * shape, 1, np.ones_like(shape), np.zeros_like(shape))
+    targets = y.reshape(len(y), -1).T
+    coef = np.array([shape * network.solve(target, 1.0)[0] for target in targets])
+    return coef[0] if y.ndim == 1 else coef
+
+
+def min_l1_norm(X, y, *, weights=None):
+    """Return a least-squares solution of least weighted l1 norm (basis pursuit).
+
+    ``argmin sum(weights * abs(beta))`` subject to ``X.T @ X @ beta = X.T @ y``: the
+    rich limit of a diagonal net, with ``weights = init_shape**(2 - depth)``; so at
+    depth 2 it is unweighted whatever the shape.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        Design, any rank.
+    y : array-like of shape (n_samples,) or (n_samples, n_targets)
+        Targets; they need not be attainable.
+    weights : array-like of shape (n_features,), default=None
+        Positive; None means all ones.
+
+    Returns
+    -------
+    coef : ndarray of shape (n_features,) or (n_targets, n_features)
+        Units of y over those of X.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its domain.
+    RuntimeError
+        If the linear program could not be solved.
+
+    Notes
+    -----
+    Solved as the limit of a net of depth 3 at vanishing scale, whose interior point
+    method needs a few tens of factorizations of size n_samples, and is certified by
+    its dual. Among tied solutions this one maximizes ``sum(abs(beta)**(2 / 3))``, so
+    equal columns share. If ties are too near for a certificate, HiGHS solves the linear
+    program. At 500 x 10000 the first takes seconds, the second a minute.
+
+    References
+    ----------
+    Chen, Donoho and Saunders, "Atomic Decomposition by Basis Pursuit", SIAM Journal on
+    Scientific Computing 20, 1998.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skregimes.limits import min_l1_norm
+    >>> X = np.array([[1.0, 2.0, 0.0, -1.0], [0.0, 1.0, 1.0, 3.0]])
+    >>> min_l1_norm(X, np.array([1.0, 2.0])).round(4)
+    array([0.    , 0.7143, 0.    , 0.4286])
+    """
+    X, y = check_system(X, y)
+    shape = np.ones(X.shape[1])
+    if weights is not None:
+        shape = 1 / check_features(weights, "weights", X.shape[1], positive=True)
+    network = NetworkLimit(X, 3, shape, np.zeros_like(shape))
+    coef = []
+    for target in y.reshape(len(y), -1).T:
+        solution, _, solved = network.solve(target, _VANISHING)
+        if solved > _VANISHING:
+            solution = _linear_program(network, target)
+        coef.append(solution)
+    return coef[0] if y.ndim == 1 else np.array(coef)
+
+
+def _linear_program(network, y):
+    """Return the vertex that HiGHS finds, polished on its support."""
+    X, weights = network.basis.rows, 1 / network.shape[network.live]
+    goal = network.basis.project(y / network.unit)
+    unit = np.max(np.abs(goal))
+    answer = linprog(
+        np.concatenate([weights, weights]) / np.max(weights),
+        A_eq=np.hstack([X, -X]),
+        b_eq=goal / unit,
+        bounds=(0, None),
+        method="highs",
+    )
+    if answer.status != 0:
+        raise RuntimeError(
+            f"HiGHS could not solve the linear program: {answer.message}"
+        )
+    plus, minus = np.split(answer.x, 2)
+    beta = unit * (plus - minus)
+    support = beta != 0
+    beta[support] += lstsq(X[:, support], goal - X @ beta)[0]
+    coef = np.zeros(len(network.live))
+    coef[network.live] = beta
+    return coef

@@ -1,0 +1,589 @@
+"""Choosing the initial scale and the stopping time."""
+
+from dataclasses import dataclass
+from numbers import Integral
+
+import numpy as np
+from joblib import Parallel, delayed
+from scipy.interpolate import PchipInterpolator
+from scipy.stats import rankdata
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import check_cv
+from sklearn.utils import check_array
+from sklearn.utils.validation import validate_data
+
+from skregimes._base import as_array, effective_samples
+from skregimes._sklearn import Interval, StrOptions, check_sample_weight, fit_context
+from skregimes.diagonal import DiagonalNetFit, DiagonalNetRegressor
+from skregimes.flows.diagonal import GCV, DiagonalProblem, follow_scales
+from skregimes.flows.rows import Rows
+from skregimes.flows.units import scale_unit
+from skregimes.limits import min_q_norm
+
+__all__ = ["DiagonalNetRegressorCV", "InitScalePath", "init_scale_path"]
+
+_FLOATS = [np.float64, np.float32]
+# Relative scales from ridge-like to the sparsest; more of them do not score better.
+_SCALES = (30.0, 3.0, 1.0, 0.3, 0.1, 0.03, 3e-3, 3e-5)
+# Generalised cross-validation does not choose the scale well at depth >= 3.
+_DEEP_GCV_SCALES = (0.5,)
+# Flows that are only compared end where this share of the loss is left to be learnt.
+_PATH_TOL = 1e-8
+# Range of relative times: fits are chosen at 1 to 30, on spectra up to 1e6.
+_TIMES = (0.1, 1e6)
+
+
+@dataclass(frozen=True, eq=False)
+class InitScalePath:
+    """Coefficients for many scales and times.
+
+    Attributes
+    ----------
+    init_scales : ndarray of shape (n_scales,)
+        Scales, decreasing, in the units asked for.
+    times : ndarray of shape (n_times,)
+        Times in the same units; a single inf for the limit.
+    coefs : ndarray of shape (n_scales, n_times, n_features)
+        Coefficients in the units of the input.
+    intercepts : ndarray of shape (n_scales, n_times)
+        Intercepts.
+    richness : ndarray of shape (n_scales, n_times)
+        0 in the kernel regime, 1 in the rich one.
+    alphas : ndarray of shape (n_scales,)
+        The raw scales.
+    """
+
+    init_scales: np.ndarray
+    times: np.ndarray
+    coefs: np.ndarray
+    intercepts: np.ndarray
+    richness: np.ndarray
+    alphas: np.ndarray
+
+
+def init_scale_path(
+    X,
+    y,
+    *,
+    init_scales=None,
+    depth=2,
+    times=None,
+    units="relative",
+    init_shape=None,
+    standardize=None,
+    fit_intercept=True,
+    sample_weight=None,
+    rtol=1e-4,
+    max_iter=100_000,
+):
+    """Fit diagonal networks at many initial scales.
+
+    The scales' limits of infinite time warm-start one another, and flows are followed
+    side by side, each answering all times.
+
+    Parameters
+    ----------
+    X : array-like of shape (n_samples, n_features)
+        Features.
+    y : array-like of shape (n_samples,)
+        Target.
+    init_scales : array-like of shape (n_scales,), default=None
+        Scales; None is 25 from 100 down to 1e-8 of relative ones.
+    depth : int, default=2
+        Depth of the network.
+    times : array-like of shape (n_times,), default=None
+        Stopping times; None is the limit of infinite time alone.
+    units : {"relative", "paper"}, default="relative"
+        Units of scales and times, see `DiagonalNetRegressor`.
+    init_shape, standardize, fit_intercept, sample_weight, rtol, max_iter
+        See `DiagonalNetRegressor`.
+
+    Returns
+    -------
+    InitScalePath
+
+    Raises
+    ------
+    ValueError
+        If the input makes no sense.
+    RuntimeError
+        If a flow does not reach its last time within ``max_iter`` steps.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_regression
+    >>> from skregimes import init_scale_path
+    >>> X, y = make_regression(20, 50, n_informative=3, random_state=0)
+    >>> path = init_scale_path(X, y, init_scales=[10, 1e-4])
+    >>> print(path.coefs.shape, path.richness[:, 0].round(2))
+    (2, 1, 50) [0.   0.91]
+    """
+    settings = DiagonalNetRegressor(
+        depth=depth,
+        units=units,
+        init_shape=init_shape,
+        standardize=standardize,
+        fit_intercept=fit_intercept,
+    )
+    settings._validate_params()
+    X, y = validate_data(
+        settings, as_array(X), as_array(y), dtype=float, y_numeric=True
+    )
+    weight = check_sample_weight(
+        sample_weight, X, dtype=np.float64, ensure_non_negative=True
+    )
+    if init_scales is None:
+        if units == "paper":
+            raise ValueError(
+                "units='paper' needs init_scales: no default fits all data."
+            )
+        init_scales = np.geomspace(100, 1e-8, 25)
+    scales = _check_grid(init_scales, "init_scales")[::-1]
+    table = settings._table(X, y[:, None], weight)
+    problems = _problems(settings, table, scales)
+    if times is None:
+        grid = np.array([np.inf])
+        coefs = _limit_path(problems)
+    else:
+        grid = _check_grid(times, "times")
+        coefs = _flow_path(settings, problems, grid, rtol, max_iter)
+    richness = [
+        [problem.potentials[0].richness(coef) for coef in row]
+        for problem, row in zip(problems, coefs, strict=True)
+    ]
+    coefs, intercepts = table.restore(coefs, 0)
+    alphas = np.exp([problem.log_alpha[0] for problem in problems])
+    return InitScalePath(scales, grid, coefs, intercepts, np.array(richness), alphas)
+
+
+def _check_grid(values, name):
+    """Return sorted, distinct, positive numbers."""
+    grid = check_array(values, ensure_2d=False, dtype=float, input_name=name)
+    if grid.ndim != 1 or np.any(grid <= 0):
+        raise ValueError(f"{name} must be a 1-D array of positive numbers.")
+    return np.unique(grid)
+
+
+def _problems(settings, table, scales, rows=None):
+    """Return one `DiagonalProblem` a scale, sharing reduced rows."""
+    rows = Rows.reduce(table.XT, table.Y, table.weight) if rows is None else rows
+    shape = settings._shape(len(table.XT))
+    log_unit = np.log(scale_unit(rows, settings.depth)) + np.log(table.y_unit)
+    problems = []
+    for scale in scales:
+        log_alpha = (np.log(scale) + log_unit) / settings.depth
+        if settings.units == "paper":
+            log_alpha = np.full(len(log_unit), np.log(scale))
+        problems.append(
+            DiagonalProblem(
+                rows, table.y_unit, settings.depth, log_alpha, init_shape=shape
+            )
+        )
+    return problems
+
+
+def _limit_path(problems):
+    """Limits of infinite time, from the largest scale down, (n_scales, 1, d)."""
+    rows, coefs, warm = problems[0].rows, [], None
+    shape = problems[0].log_shape
+    shape = None if shape is None else np.exp(shape)
+    for problem in problems:
+        scale = np.exp(problem.log_scale[0])
+        coef, dual = min_q_norm(
+            rows.XT.T,
+            rows.y[0],
+            scale,
+            depth=problem.depth,
+            init_shape=shape,
+            warm_start=warm,
+            return_dual=True,
+        )
+        warm = scale, coef, dual
+        coefs.append([coef])
+    return np.array(coefs)
+
+
+def _flow_path(settings, problems, times, rtol, max_iter):
+    """Coefficients at times of each scale's own flow, (n_scales, n_times, d)."""
+    raw = np.array([_clock(settings, problem)[0] * times for problem in problems])
+    paths = follow_scales(
+        problems, max_time=raw[:, [-1]], tol=0.0, rtol=rtol, max_iter=max_iter
+    )
+    for (path,) in paths:
+        _check_path(path)
+    return np.array([path.coef(at) for (path,), at in zip(paths, raw, strict=True)])
+
+
+class DiagonalNetRegressorCV(DiagonalNetFit):
+    """Diagonal network whose initial scale and stopping time are chosen by data.
+
+    One flow a scale answers all times, and all scales are followed side by side, so
+    that the search costs little more than a few fits.
+
+    Parameters
+    ----------
+    init_scales : array-like of shape (n_scales,), default=None
+        Scales to try, in ``units``; None is eight from ridge-like (30) to the sparsest
+        (3e-5), and for ``criterion="gcv"`` at depth >= 3, where it does not choose the
+        scale well, 0.5 alone. With ``units="paper"`` they must be given.
+
+    n_times : int, default=60
+        Number of stopping times, log-spaced from 0.1 to 1e6 relative units; only for
+        ``criterion="cv"``. Generalised cross-validation looks at every step.
+
+    times : array-like of shape (n_times,), default=None
+        Stopping times to try instead, in ``units``.
+
+    depth : int, default=2
+        Number of layers.
+
+    criterion : {"cv", "gcv"}, default="cv"
+        "cv" is cross-validation; "gcv" needs no folds: generalised cross-validation
+        with the exact degrees of freedom of each path, for depth 2 as good and several
+        times faster.
+
+    cv : int, cross-validation generator or iterable, default=None
+        Folds, see `sklearn.model_selection.check_cv`; None is 5-fold.
+
+    scoring : str or callable, default=None
+        Score to maximise over the folds; None is the negative mean squared error.
+        Only for ``criterion="cv"``.
+
+    units, init_shape, standardize, fit_intercept, tol, rtol, max_iter, verbose
+        See `DiagonalNetRegressor`. In each fold, relative units are those of the fold's
+        training part, as they would be in `GridSearchCV`.
+
+    path_rtol : float, default=1e-2
+        Like ``rtol``, for the flows that are only compared; the chosen one is followed
+        again at ``rtol``.
+
+    n_jobs : int, default=None
+        Folds followed in parallel, see `joblib.Parallel`.
+
+    Attributes
+    ----------
+    init_scale_, time_ : float
+        The chosen scale and time, in ``units``.
+    init_scales_ : ndarray of shape (n_scales,)
+        Scales tried, decreasing.
+    times_ : ndarray of shape (n_times,)
+        Times tried; only ``criterion="cv"``.
+    mse_path_ : ndarray of shape (n_scales, n_times, n_folds)
+        Mean squared errors on the folds, of several targets their mean; only
+        ``criterion="cv"``.
+    gcv_path_ : ndarray of shape (n_scales,)
+        Best score of each scale; only ``criterion="gcv"``.
+    cv_results_ : dict of ndarrays
+        As `GridSearchCV` has it, a row for each scale and time (each scale, for "gcv").
+    best_score_, best_index_ : float, int
+        Score of the chosen pair, and its row.
+    n_iter_ : int
+        Steps of the flow that was chosen.
+    coef_, intercept_, ... : ndarray
+        All the fitted attributes of `DiagonalNetRegressor`, for the chosen pair.
+
+    See Also
+    --------
+    DiagonalNetRegressor : At a scale and a time of your own.
+    init_scale_path : Coefficients for all scales and times.
+
+    Notes
+    -----
+    Folds are aligned by time in the data's unit, not by training loss, which is not
+    comparable between folds. With several targets one pair serves all; for a pair each,
+    use `sklearn.multioutput.MultiOutputRegressor`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_regression
+    >>> from skregimes import DiagonalNetRegressorCV
+    >>> X, y = make_regression(60, 200, n_informative=4, noise=5.0, random_state=0)
+    >>> model = DiagonalNetRegressorCV(criterion="gcv").fit(X, y)
+    >>> print(model.init_scale_ < 1e-2, round(model.score(X, y), 2))
+    True 1.0
+    """
+
+    _parameter_constraints: dict = {
+        name: DiagonalNetRegressor._parameter_constraints[name]
+        for name in (
+            "depth", "units", "init_shape", "standardize", "fit_intercept", "tol",
+            "rtol", "max_iter", "verbose",
+        )
+    } | {
+        "init_scales": [None, "array-like"],
+        "n_times": [Interval(Integral, 1, None, closed="left")],
+        "times": [None, "array-like"],
+        "criterion": [StrOptions({"cv", "gcv"})],
+        "cv": ["cv_object"],
+        "scoring": [None, str, callable],
+        "path_rtol": DiagonalNetRegressor._parameter_constraints["rtol"],
+        "n_jobs": [None, Integral],
+    }  # fmt: skip
+
+    def __init__(
+        self,
+        *,
+        init_scales=None,
+        n_times=60,
+        times=None,
+        depth=2,
+        criterion="cv",
+        cv=None,
+        scoring=None,
+        units="relative",
+        init_shape=None,
+        standardize=None,
+        fit_intercept=True,
+        tol=1e-10,
+        rtol=1e-4,
+        path_rtol=1e-2,
+        max_iter=100_000,
+        n_jobs=None,
+        verbose=0,
+    ):
+        self.init_scales = init_scales
+        self.n_times = n_times
+        self.times = times
+        self.depth = depth
+        self.criterion = criterion
+        self.cv = cv
+        self.scoring = scoring
+        self.units = units
+        self.init_shape = init_shape
+        self.standardize = standardize
+        self.fit_intercept = fit_intercept
+        self.tol = tol
+        self.rtol = rtol
+        self.path_rtol = path_rtol
+        self.max_iter = max_iter
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None):
+        """Choose the scale and the time, then fit.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Targets.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the squared errors, in training and in scores.
+
+        Returns
+        -------
+        self : DiagonalNetRegressorCV
+
+        Raises
+        ------
+        ValueError
+            If the data or the combination of parameters make no sense.
+        """
+        X, y = validate_data(
+            self, as_array(X), as_array(y), dtype=_FLOATS, multi_output=True,
+            y_numeric=True,
+        )  # fmt: skip
+        weight = check_sample_weight(
+            sample_weight, X, dtype=np.float64, ensure_non_negative=True
+        )
+        self._single = y.ndim == 1
+        Y = y.reshape(len(y), -1)
+        self.init_scales_ = self._scales()
+        search = self._search_gcv if self.criterion == "gcv" else self._search_cv
+        model = self._settings(**search(X, Y, weight))
+        self.init_scale_ = model.init_scale
+        model.fit(X, y, sample_weight)
+        chosen = {
+            name: v for name, v in vars(model).items() if name not in self._keep()
+        }
+        vars(self).update(chosen)
+        return self
+
+    def _keep(self):
+        """Return names that the fit of the chosen pair must not bring along."""
+        return {*DiagonalNetRegressor._get_param_names(), "_skl_callbacks"}
+
+    def _settings(self, **params):
+        """Return the estimator of which this one chooses two parameters."""
+        shared = set(DiagonalNetRegressor._get_param_names())
+        own = {k: v for k, v in self.get_params(deep=False).items() if k in shared}
+        return DiagonalNetRegressor(**(own | params))
+
+    def _scales(self):
+        if self.init_scales is not None:
+            return _check_grid(self.init_scales, "init_scales")[::-1]
+        if self.units == "paper":
+            raise ValueError(
+                "units='paper' needs init_scales: no default fits all data."
+            )
+        deep_gcv = self.criterion == "gcv" and self.depth >= 3
+        return np.array(_DEEP_GCV_SCALES if deep_gcv else _SCALES)
+
+    def _times(self):
+        if self.times is not None:
+            return _check_grid(self.times, "times")
+        if self.units == "paper":
+            raise ValueError("units='paper' needs times: no default fits all data.")
+        return np.geomspace(*_TIMES, self.n_times)
+
+    # -- generalised cross-validation ----------------------------------------------
+
+    def _search_gcv(self, X, Y, weight):
+        for name in ("times", "scoring", "cv"):
+            if getattr(self, name) is not None:
+                raise ValueError(f"{name} is for criterion='cv', not for 'gcv'.")
+        settings = self._settings()
+        table = settings._table(X, Y, weight)
+        problems = _problems(settings, table, self.init_scales_)
+        gcv = GCV(effective_samples(table.weight), self.fit_intercept)
+        paths = follow_scales(
+            problems,
+            max_time=np.full((len(problems), Y.shape[1]), np.inf),
+            tol=max(self.tol, _PATH_TOL),
+            rtol=self.path_rtol,
+            max_iter=self.max_iter,
+            gcv=gcv,
+        )
+        scores, times = np.zeros(len(problems)), np.zeros((len(problems), Y.shape[1]))
+        for i, row in enumerate(paths):
+            for j, path in enumerate(row):
+                _check_path(path)
+                time, _, score = gcv.choose(
+                    path.time, path.loss + problems[0].rows.rest[j], path.df
+                )
+                times[i, j] = time / _clock(settings, problems[i])[j]
+                scores[i] += score * table.y_unit[j] ** 2 / Y.shape[1]
+        self.gcv_path_ = scores
+        best = int(np.argmin(scores))
+        self._tabulate(
+            [{"init_scale": float(a)} for a in self.init_scales_], -scores[:, None]
+        )
+        # The same search along the chosen path, at full accuracy, ends a little later.
+        end = 4 * times[best].max()
+        return {
+            "init_scale": float(self.init_scales_[best]),
+            "early_stopping": "gcv",
+            "max_time": end if end > 0 else None,
+        }
+
+    # -- cross-validation ----------------------------------------------------------
+
+    def _search_cv(self, X, Y, weight):
+        self.times_ = self._times()
+        splits = list(check_cv(self.cv).split(X, Y))
+        scorer = None
+        if self.scoring is not None:
+            scorer = check_scoring(_Predictions(), scoring=self.scoring)
+        folds = Parallel(n_jobs=self.n_jobs)(
+            delayed(_fold)(
+                self._settings(), X, Y, weight, train, test, self.init_scales_,
+                self.times_, self.path_rtol, scorer,
+            )
+            for train, test in splits
+        )  # fmt: skip
+        self.mse_path_ = np.stack([mse for mse, _ in folds], axis=-1)
+        scores = -self.mse_path_
+        if scorer is not None:
+            scores = np.stack([score for _, score in folds], axis=-1)
+        params = [
+            {"init_scale": float(scale), "max_time": float(time)}
+            for scale in self.init_scales_
+            for time in self.times_
+        ]
+        self._tabulate(params, scores.reshape(len(params), -1))
+        return {**params[self.best_index_], "early_stopping": False}
+
+    def _tabulate(self, params, scores):
+        """Set what `GridSearchCV` would know of the search."""
+        mean = scores.mean(axis=1)
+        results = {"params": params}
+        for name in params[0]:
+            results[f"param_{name}"] = np.array([row[name] for row in params])
+        for k, column in enumerate(scores.T):
+            results[f"split{k}_test_score"] = column
+        results["mean_test_score"] = mean
+        results["std_test_score"] = scores.std(axis=1)
+        results["rank_test_score"] = rankdata(-mean, method="min").astype(int)
+        self.cv_results_ = results
+        self.best_index_ = int(np.argmax(mean))
+        self.best_score_ = float(mean[self.best_index_])
+
+
+class _Predictions(RegressorMixin, BaseEstimator):
+    """Predictions already made, dressed as an estimator for a scorer."""
+
+    def __init__(self, values=None):
+        self.values = values
+
+    def fit(self, X, y):
+        return self
+
+    def predict(self, X):
+        return self.values
+
+
+def _clock(settings, problem):
+    """Return the size of a unit of the user's time in the problem's own, a target."""
+    return problem.unit if settings.units == "relative" else problem.time_factor
+
+
+def _check_path(path):
+    """Refuse to go on with a path that broke off."""
+    if path.status == "interrupted":
+        raise KeyboardInterrupt
+    if path.status in ("max_iter", "stalled"):
+        raise RuntimeError(
+            f"A flow broke off after {path.n_iter} steps. Increase max_iter or the "
+            "relative tolerance, or leave out the smallest init_scales."
+        )
+
+
+def _fold(settings, X, Y, weight, train, test, scales, times, rtol, scorer):
+    """Mean squared errors, and scores, of one fold, (n_scales, n_times)."""
+    for part, name in ((train, "train"), (test, "test")):
+        if not np.any(weight[part] > 0):
+            raise ValueError(f"All samples of a fold's {name} part have weight zero.")
+    table = settings._table(X[train], Y[train], weight[train])
+    problems = _problems(settings, table, scales)
+    raw = np.array([_clock(settings, p)[:, None] * times for p in problems])
+    probe = ((X[test] - table.x_mean) / table.x_scale).T
+    paths = follow_scales(
+        problems,
+        max_time=raw[:, :, -1],
+        tol=_PATH_TOL,
+        rtol=rtol,
+        max_iter=settings.max_iter,
+        probe=probe,
+    )
+    share = weight[test] / weight[test].sum()
+    mse = np.zeros((len(scales), len(times)))
+    scores = np.zeros_like(mse)
+    for i, row in enumerate(paths):
+        predicted = np.empty((len(times), *Y[test].shape))
+        for j, path in enumerate(row):
+            _check_path(path)
+            values = _at_times(path, raw[i, j])
+            predicted[:, :, j] = table.y_mean[j] + table.y_unit[j] * values
+        mse[i] = np.mean((predicted - Y[test]) ** 2, axis=2) @ share
+        if scorer is not None:
+            truth, options = Y[test], {}
+            if Y.shape[1] == 1:
+                truth, predicted = truth[:, 0], predicted[:, :, 0]
+            if np.ptp(weight) > 0:
+                options["sample_weight"] = weight[test]
+            scores[i] = [
+                scorer(_Predictions(values), X[test], truth, **options)
+                for values in predicted
+            ]
+    return mse, scores
+
+
+def _at_times(path, times):
+    """Interpolate a path's probe: a monotone cubic in log time."""
+    if len(path.time) == 1:
+        return np.repeat(path.probe, len(times), axis=0)
+    clock = lambda t: np.log(np.minimum(t, path.time[-1]) + path.time[1])
+    return PchipInterpolator(clock(path.time), path.probe)(clock(times))

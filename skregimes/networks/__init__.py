@@ -1,0 +1,1 @@
+"""Networks: parameters at the start, forward, gradient and tangent kernel."""
