@@ -10,19 +10,10 @@ from sklearn.callback import CallbackSupportMixin
 
 from skregimes._sklearn import Interval, StrOptions
 
-__all__ = ["FlowEstimator", "LinearTable", "as_array", "effective_samples", "regime"]
+__all__ = ["FlowEstimator", "LinearTable", "effective_samples", "regime"]
 
 # Points at which callbacks are told of a running flow, and patience is counted.
 POINTS_PER_DECADE = 12
-
-
-def as_array(data):
-    """Turn a torch tensor into an array and leave everything else alone.
-
-    torch is not imported for it: most fits never need it.
-    """
-    is_tensor = type(data).__module__.partition(".")[0] == "torch"
-    return data.numpy(force=True) if is_tensor else data
 
 
 def regime(richness):
@@ -119,12 +110,6 @@ class LinearTable:
 
 class FlowEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     """A network trained by gradient flow behind scikit-learn's interface."""
-
-    _doc_link_module = "skregimes"
-    _doc_link_template = (
-        "https://skregimes.readthedocs.io/en/stable/generated/"
-        "{estimator_module}.{estimator_name}.html"
-    )
 
     _parameter_constraints: dict = {
         "init_scale": [Interval(Real, 0, None, closed="neither")],

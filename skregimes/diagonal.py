@@ -9,21 +9,22 @@ import numpy as np
 from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_array
+from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skregimes._arrays import as_array
 from skregimes._base import (
     POINTS_PER_DECADE,
     FlowEstimator,
     LinearTable,
-    as_array,
     effective_samples,
 )
 from skregimes._sklearn import Interval, StrOptions, check_sample_weight, fit_context
 from skregimes.diagnostics import effective_sparsity
 from skregimes.diagnostics.diagonal import diagonal_diagnostics, log_kernel_weights
-from skregimes.flows.diagonal import GCV, DiagonalProblem, solve
+from skregimes.flows.diagonal import DiagonalProblem, descend, solve
 from skregimes.flows.rows import Rows
+from skregimes.flows.stopping import GCV
 from skregimes.flows.trajectory import Trajectory
 from skregimes.flows.units import scale_unit
 from skregimes.limits import min_l1_norm, min_l2_norm
@@ -249,7 +250,7 @@ default="auto"
     tol : float, default=1e-10
         Stop when the loss above its infimum falls below ``tol`` times its start.
 
-    rtol : float, default=1e-4
+    rtol : float, default=1e-3
         Relative error of the coefficients allowed in a step of the flow; the error of
         the result is usually smaller.
 
@@ -260,8 +261,8 @@ default="auto"
         Share of the samples held out, only with ``early_stopping=True``.
 
     n_iter_no_change : int, default=12
-        Recorded points (12 a decade of time) without a better score after which a
-        fit with ``early_stopping=True`` gives up.
+        Points in time, 12 a decade, without a better score after which the search for
+        the time to stop gives up.
 
     learning_rate : float, default=None
         Step of ``solver="gd"``; None chooses a safe one from the data.
@@ -322,10 +323,12 @@ default="auto"
         network sees exceed the least among all least-squares solutions (negative for
         fits stopped early); computed when asked for.
     dual_coef_ : ndarray of shape (n_samples,) or (n_targets, n_samples)
-        Scaled dual variable: the link of ``X.T @ dual_coef_`` is the coefficient.
+        Scaled dual variable: the link of ``X.T @ dual_coef_``, of features as the
+        network sees them, is the coefficient. Not for ``solver="gd"``.
     effective_init_scale_ : ndarray of shape (n_features,) or (n_targets, n_features)
-        Only ``solver="gd"`` at depth 2: the scale at which gradient *flow*, started
-        biased, ends exactly where the discrete steps did.
+        Only ``solver="gd"``, and only if no step turned the sign of a weight: the raw
+        scale from which gradient *flow*, started biased, ends exactly where the
+        discrete steps did.
     trajectory_ : Trajectory or list of Trajectory
         About 100 points on the way, in the units of the input.
     solver_, n_iter_, converged_ : str, int, bool
@@ -376,7 +379,7 @@ default="auto"
         early_stopping="gcv",
         max_time=None,
         tol=1e-10,
-        rtol=1e-4,
+        rtol=1e-3,
         max_iter=100_000,
         validation_fraction=0.1,
         n_iter_no_change=12,
@@ -495,7 +498,7 @@ default="auto"
 
     def _problem(self, table):
         """Reduce the table, and set the scales: anew, or as the last fit left them."""
-        rows = Rows.reduce(table.XT, table.Y, table.weight)
+        rows = self._reduce(table)
         if self.units == "paper":
             log_alpha = np.full(len(table.Y), np.log(self.init_scale))
         else:
@@ -508,6 +511,11 @@ default="auto"
         return DiagonalProblem(
             rows, table.y_unit, self.depth, log_alpha, init_shape=shape, start=start
         )
+
+    def _reduce(self, table):
+        # The discrete algorithm still needs the samples, which reduction overwrites.
+        XT = table.XT.copy() if self.solver == "gd" else table.XT
+        return Rows.reduce(XT, table.Y, table.weight)
 
     def _shape(self, n_features):
         if self.init_shape is None:
@@ -532,21 +540,39 @@ default="auto"
             )
         gcv, tol = None, self.tol
         if self.early_stopping == "gcv":
-            gcv = GCV(effective_samples(table.weight), self.fit_intercept)
+            gcv = GCV(
+                effective_samples(table.weight), self.fit_intercept, self._patience()
+            )
         elif self.early_stopping:
             Y = y.reshape(len(y), -1)
             max_time = self._held_out_time(problem, table, X, Y, weight, max_time)
             tol = 0.0
-        return solve(
+        on_node = self._reporter(problem, table, watcher)
+        return self._run(problem, table, X.dtype, max_time, on_node, gcv, tol)
+
+    def _run(self, problem, table, dtype, max_time, on_node, gcv=None, tol=0.0):
+        options = {"max_time": max_time, "tol": tol, "max_iter": self.max_iter}
+        if self.solver != "gd":
+            return solve(
+                problem, self.solver, gcv=gcv, rtol=self.rtol, on_node=on_node, **options
+            )
+        ends = descend(
             problem,
-            self.solver,
-            max_time=max_time,
-            gcv=gcv,
-            tol=tol,
-            rtol=self.rtol,
-            max_iter=self.max_iter,
-            on_node=self._reporter(problem, table, watcher),
+            table.XT.T.astype(dtype),
+            table.Y * table.y_unit[:, None],
+            table.weight,
+            learning_rate=self.learning_rate,
+            batch_size=self.batch_size,
+            random_state=check_random_state(self.random_state),
+            device=self.device,
+            on_node=on_node,
+            **options,
         )
+        return self.solver, ends
+
+    def _patience(self):
+        """Return the factor in time after which a search without success gives up."""
+        return 10 ** (self.n_iter_no_change / POINTS_PER_DECADE)
 
     def _reporter(self, problem, table, watcher):
         """Return what the flow is to call at its steps, or None."""
@@ -554,7 +580,7 @@ default="auto"
             return None
         coefs = np.zeros((len(problem.unit), len(table.XT)))
 
-        def on_node(j, time, loss, coef):
+        def on_node(j, time, loss, coef, df=None):
             coefs[j] = coef
             loss = table.y_unit[j] ** 2 * (loss + problem.rows.rest[j]) / 2
             state = lambda: self._in_input_units(table, coefs, float)
@@ -570,7 +596,7 @@ default="auto"
             random_state=self.random_state,
         )
         part = self._table(X[train], Y[train], weight[train], like=table)
-        network = problem.with_rows(Rows.reduce(part.XT, part.Y, part.weight))
+        network = problem.with_rows(self._reduce(part))
         held_X = (X[held] - part.x_mean) / part.x_scale
         held_Y = (Y[held] - part.y_mean) / part.y_unit
 
@@ -578,24 +604,16 @@ default="auto"
             residual = held_Y[:, j] - np.atleast_2d(coefs) @ held_X.T
             return residual**2 @ weight[held]
 
-        patience = 10 ** (self.n_iter_no_change / POINTS_PER_DECADE)
+        patience = self._patience()
         best = [(np.inf, 0.0)] * len(max_time)
 
-        def on_node(j, time, loss, coef):
+        def on_node(j, time, loss, coef, df=None):
             best[j] = min(best[j], (error(j, coef)[0], time))
             return time > patience * best[j][1]
 
-        solver = "dual_mirror" if self.solver == "auto" else self.solver
-        _, ends = solve(
-            network,
-            solver,
-            max_time=max_time,
-            gcv=None,
-            tol=self.tol,
-            rtol=self.rtol,
-            max_iter=self.max_iter,
-            on_node=on_node,
-        )
+        # A bound that is never reached keeps "auto" from going straight to the limit.
+        bound = np.minimum(max_time, 1e300)
+        _, ends = self._run(network, part, X.dtype, bound, on_node, tol=self.tol)
         paths = [end.path for end in ends]
         return np.array(
             [time[np.argmin(error(j, c))] for j, (time, _, c) in enumerate(paths)]
@@ -659,8 +677,11 @@ default="auto"
             # Both are homogeneous: of targets of size one, times their size.
             unit = self._network.y_unit[j]
             score["q_norm_"] = unit * problem.q_norm(j, end.coef)
-            score["lasso_equivalent_alpha_"] = unit * problem.lasso_alpha(j, end)
-            score["dual_coef_"] = problem.dual_of_samples(end.dual)
+            if end.dual is not None:
+                score["lasso_equivalent_alpha_"] = unit * problem.lasso_alpha(j, end)
+                score["dual_coef_"] = problem.dual_of_samples(end.dual)
+            if end.log_effective_scale is not None:
+                score["effective_init_scale_"] = np.exp(end.log_effective_scale)
             for name, value in score.items():
                 scores.setdefault(name, []).append(value)
         return scores

@@ -13,11 +13,13 @@ from sklearn.model_selection import check_cv
 from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
-from skregimes._base import as_array, effective_samples
+from skregimes._arrays import as_array
+from skregimes._base import effective_samples
 from skregimes._sklearn import Interval, StrOptions, check_sample_weight, fit_context
 from skregimes.diagonal import DiagonalNetFit, DiagonalNetRegressor
-from skregimes.flows.diagonal import GCV, DiagonalProblem, follow_scales
+from skregimes.flows.diagonal import DiagonalProblem, follow_scales
 from skregimes.flows.rows import Rows
+from skregimes.flows.stopping import GCV
 from skregimes.flows.units import scale_unit
 from skregimes.limits import min_q_norm
 
@@ -74,7 +76,7 @@ def init_scale_path(
     standardize=None,
     fit_intercept=True,
     sample_weight=None,
-    rtol=1e-4,
+    rtol=1e-3,
     max_iter=100_000,
 ):
     """Fit diagonal networks at many initial scales.
@@ -254,7 +256,7 @@ class DiagonalNetRegressorCV(DiagonalNetFit):
         See `DiagonalNetRegressor`. In each fold, relative units are those of the fold's
         training part, as they would be in `GridSearchCV`.
 
-    path_rtol : float, default=1e-2
+    path_rtol : float, default=3e-2
         Like ``rtol``, for the flows that are only compared; the chosen one is followed
         again at ``rtol``.
 
@@ -336,8 +338,8 @@ class DiagonalNetRegressorCV(DiagonalNetFit):
         standardize=None,
         fit_intercept=True,
         tol=1e-10,
-        rtol=1e-4,
-        path_rtol=1e-2,
+        rtol=1e-3,
+        path_rtol=3e-2,
         max_iter=100_000,
         n_jobs=None,
         verbose=0,

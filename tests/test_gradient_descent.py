@@ -142,7 +142,7 @@ def test_a_problem_does_not_see_the_others(batch_size, rates):
     masks = np.array([[1, 1, 1, 1, 0], [0.5, 1, 0, 1, 1], [1, 1, 1, 1, 1.0]])
     rates = None if rates is None else torch.tensor(rates, dtype=torch.float64)
     options = {"batch_size": batch_size, "random_state": 0, "tol": 1e-4}
-    options["max_iter"] = 1000
+    options["max_iter"] = 3000
     X, Y, masks = to_tensor(X), to_tensor(Y), to_tensor(masks)
     together = gradient_descent(
         network, weights, X, Y, sample_weight=masks, learning_rate=rates, **options
@@ -471,6 +471,47 @@ def test_interruption_keeps_what_was_reached(monkeypatch):
     times = part.trajectories[slow].time
     assert times[-1] == part.time[slow]
     assert np.all(np.diff(times) > 0)
+
+
+def test_max_time_of_each_problem():
+    X, Y = problem(n_targets=2)
+    bounds = torch.tensor([0.5, torch.inf], dtype=torch.float64)
+    result = descend(X, Y, max_time=bounds, learning_rate=0.02)
+    assert result.status == ("max_time", "converged")
+    assert result.n_iter[0] == 25
+
+
+def test_on_node_hears_of_every_point_and_may_stop():
+    X, Y = problem(n_targets=2)
+    heard = {0: [], 1: []}
+
+    def on_node(j, time, excess_loss, coef):
+        heard[j].append((time, excess_loss, coef))
+        return j == 0 and time > 0.3
+
+    result = descend(X, Y, on_node=on_node, learning_rate=0.02)
+    assert result.status == ("stopped", "converged")
+    assert "stopped" in result.message[0]
+    assert 0.3 < result.time[0] < 0.4
+    for j, path in enumerate(result.trajectories):
+        times, losses, coefs = zip(*heard[j])
+        np.testing.assert_array_equal(times, path.time[1:])
+        np.testing.assert_array_equal(np.array(coefs), path.coef[1:])
+        np.testing.assert_allclose(losses, path.loss[1:], rtol=1e-6)  # infimum is zero
+
+
+def test_interruption_from_on_node():
+    X, y = problem()
+
+    def on_node(j, time, excess_loss, coef):
+        if time > 0.3:
+            raise KeyboardInterrupt
+
+    result = descend(X, y, on_node=on_node, learning_rate=0.02)
+    assert result.status == ("interrupted",)
+    assert np.all(np.diff(result.trajectories[0].time) > 0)
+    expected = hand_loop(X, y, 2, 0.5, 0.02, result.n_iter[0])[-1]
+    np.testing.assert_allclose(result.coef[0], expected, atol=1e-13)
 
 
 # -- types, manners --------------------------------------------------------------------

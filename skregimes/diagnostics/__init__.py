@@ -4,7 +4,6 @@ from skregimes.diagnostics.effective_rank import effective_rank
 from skregimes.diagnostics.effective_sparsity import effective_sparsity
 from skregimes.diagnostics.kernel_alignment import kernel_alignment
 from skregimes.diagnostics.kernel_change import kernel_change
-from skregimes.diagnostics.tangent_kernel import tangent_kernel
 from skregimes.diagnostics.weight_change import weight_change
 
 __all__ = [
@@ -15,3 +14,13 @@ __all__ = [
     "tangent_kernel",
     "weight_change",
 ]
+
+
+def __getattr__(name):
+    # Only this one needs torch, whose import takes seconds. Its file has another name,
+    # lest the import binds `tangent_kernel` to the module.
+    if name == "tangent_kernel":
+        from skregimes.diagnostics._tangent_kernel import tangent_kernel
+
+        return tangent_kernel
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

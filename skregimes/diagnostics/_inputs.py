@@ -1,15 +1,13 @@
 """What the diagnostics accept: arrays or tensors, on any device."""
 
 import numpy as np
-import torch
 
-from skregimes._border import to_numpy
+from skregimes._arrays import as_array
 
 
 def finite(name, data):
     """Return ``data`` as a float64 array, or say what is wrong with it."""
-    array = to_numpy(data) if isinstance(data, torch.Tensor) else data
-    array = np.asarray(array, dtype=np.float64)
+    array = np.asarray(as_array(data), dtype=np.float64)
     if array.size == 0 or not np.all(np.isfinite(array)):
         raise ValueError(f"{name} must hold finite numbers, at least one.")
     return array

@@ -36,4 +36,5 @@ def kernel_change(K0, K1):
     >>> kernel_change([[1.0, 0.0], [0.0, 1.0]], [[3.0, 0.0], [0.0, 1.0]])
     1.414213562373095
     """
-    return relative_change(*finite_pair(K0=K0, K1=K1), "K0")
+    start, end = finite_pair(K0=K0, K1=K1)
+    return relative_change(start, end, "K0")

@@ -36,4 +36,5 @@ def weight_change(theta0, theta1):
     >>> weight_change([3.0, 4.0], [3.0, 9.0])
     1.0
     """
-    return relative_change(*finite_pair(theta0=theta0, theta1=theta1), "theta0")
+    start, end = finite_pair(theta0=theta0, theta1=theta1)
+    return relative_change(start, end, "theta0")

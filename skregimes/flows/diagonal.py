@@ -6,14 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from skregimes.flows.dual_mirror import dual_mirror_flow
-from skregimes.flows.stopping import MAX_DF_SHARE, gcv_minimum
-from skregimes.flows.units import scale_unit, time_unit
+from skregimes.flows.units import time_unit
 from skregimes.limits.inverse_scale_space import inverse_scale_space
 from skregimes.limits.min_q_norm import min_q_norm, q_norm
 from skregimes.limits.potentials import DiagonalPotential
 
 __all__ = [
-    "GCV",
     "DiagonalProblem",
     "End",
     "follow",
@@ -35,11 +33,12 @@ class End:
     """Where one target stopped, in the problem's own units.
 
     ``time``, ``loss`` (mean squared residual above its infimum) and ``coef`` of the
-    recorded points are in ``path``; ``dual`` is scaled as `min_q_norm` scales it.
+    recorded points are in ``path``; ``dual`` is scaled as `min_q_norm` scales it, None
+    after discrete steps, which leave the span of the samples.
     """
 
     coef: np.ndarray
-    dual: np.ndarray
+    dual: np.ndarray | None
     time: float
     loss: float
     n_iter: int
@@ -48,18 +47,7 @@ class End:
     jumps: bool = False
     df: float = np.nan
     gcv: float = np.nan
-
-
-@dataclass(frozen=True)
-class GCV:
-    """Stop at the minimum of generalised cross-validation."""
-
-    n_samples: float
-    intercept: bool
-
-    def choose(self, time, loss, df):
-        """Return ``(time, df, score)``; ``loss`` is the whole mean squared residual."""
-        return gcv_minimum(time, loss, df, self.n_samples, intercept=self.intercept)
+    log_effective_scale: np.ndarray | None = None
 
 
 def thin(n):
@@ -98,10 +86,10 @@ class DiagonalProblem:
 
     def __init__(self, rows, y_unit, depth, log_alpha, *, init_shape=None, start=None):
         self.rows, self.depth, self.start = rows, depth, start
-        self.log_alpha = np.asarray(log_alpha)
+        self.log_alpha, self.y_unit = np.asarray(log_alpha), y_unit
         self.log_shape = None if init_shape is None else np.log(init_shape)
         self.log_scale = log_alpha - np.log(y_unit) / depth
-        self.time_factor = y_unit ** (max(depth - 2, 0) / depth)
+        self.time_factor = y_unit ** (2 * (depth - 1) / depth)
         self.potentials = [self._potential(j) for j in range(len(y_unit))]
         self.unit = np.array(
             [time_unit(rows, j, pot) for j, pot in enumerate(self.potentials)]
@@ -121,7 +109,7 @@ class DiagonalProblem:
         part.rows = self.rows.take(targets)
         part.potentials = [self.potentials[j] for j in targets]
         part.start = None if self.start is None else self.start[targets]
-        for name in ("log_alpha", "log_scale", "time_factor", "unit"):
+        for name in ("log_alpha", "log_scale", "time_factor", "unit", "y_unit"):
             setattr(part, name, getattr(self, name)[targets])
         return part
 
@@ -233,8 +221,8 @@ def follow(problem, *, max_time, tol, rtol, max_iter, gcv=None, on_node=None):
         tol=tol,
         rtol=rtol,
         max_iter=max_iter,
-        df_limit=None if gcv is None else MAX_DF_SHARE * gcv.n_samples,
-        on_node=on_node,
+        with_df=gcv is not None,
+        on_node=_watchers(gcv, rows.rest, on_node),
     )
     return [_end_of_path(path, rows.rest[j], gcv) for j, path in enumerate(paths)]
 
@@ -271,11 +259,25 @@ def follow_scales(problems, *, max_time, tol, rtol, max_iter, gcv=None, probe=No
         tol=tol,
         rtol=rtol,
         max_iter=max_iter,
-        df_limit=None if gcv is None else MAX_DF_SHARE * gcv.n_samples,
+        with_df=gcv is not None,
         probe=probe,
+        on_node=_watchers(gcv, np.tile(rows.rest, len(problems))),
     )
     n = len(rows.y)
     return [paths[i : i + n] for i in range(0, len(paths), n)]
+
+
+def _watchers(gcv, rest, on_node=None):
+    """Return what a flow is to call at its nodes, so that it ends in time."""
+    if gcv is None:
+        return on_node
+    watchers = [gcv.watch(value) for value in rest]
+
+    def watch(j, time, loss, coef, df):
+        stop = on_node is not None and on_node(j, time, loss, coef, df)
+        return watchers[j](time, loss, df) or stop
+
+    return watch
 
 
 def _end_of_path(path, rest, gcv):
@@ -379,4 +381,108 @@ def solve_limit(problem):
         loss = np.sum((y - coefs @ rows.XT) ** 2, axis=1)
         path = np.array([0.0, np.inf]), loss, coefs
         ends.append(End(coef, dual, np.inf, loss[1], 1, "limit", path))
+    return ends
+
+
+def descend(
+    problem,
+    X,
+    Y,
+    weight,
+    *,
+    learning_rate,
+    batch_size,
+    random_state,
+    device,
+    max_time,
+    tol,
+    max_iter,
+    on_node=None,
+):
+    """Run the discrete algorithm, gradient descent on the weights.
+
+    Parameters
+    ----------
+    problem : DiagonalProblem
+    X, Y : ndarray of shape (n_samples, n_features) and (n_targets, n_samples)
+        The data before reduction, since mini batches see samples, and targets as they
+        were, of which steps depend; the dtype of X is that of the computation.
+    weight : ndarray of shape (n_samples,)
+    max_time : ndarray of shape (n_targets,)
+    learning_rate, batch_size, random_state, device, tol, max_iter
+        See `skregimes.flows.gradient_descent.gradient_descent`.
+
+    Returns
+    -------
+    list of End
+
+    Raises
+    ------
+    FloatingPointError
+        If the steps are too large and the loss diverges.
+    """
+    # torch takes seconds to import, and only this road needs it.
+    from skregimes._border import check_device, to_tensor
+    from skregimes.flows.gradient_descent import gradient_descent
+    from skregimes.networks.diagonal import DiagonalNet
+
+    device = check_device(device)
+    tensor = lambda a: to_tensor(np.asarray(a, dtype=X.dtype), device=device)
+    network = DiagonalNet(problem.depth)
+    n_targets, n_features = len(Y), X.shape[1]
+    shape = np.zeros(n_features) if problem.log_shape is None else problem.log_shape
+    start = np.zeros((n_targets, n_features))
+    if problem.start is not None:
+        start = problem.start
+
+    def report(j, time, loss, coef):
+        unit = problem.y_unit[j]
+        time = time * problem.time_factor[j]
+        return on_node(j, time, 2 * loss / unit**2, coef / unit)
+
+    weights = network.initial_weights(
+        n_features,
+        tensor(np.exp(problem.log_alpha)),
+        init_shape=tensor(np.exp(shape)),
+        init_offset=tensor(start * problem.y_unit[:, None]),
+        dtype=tensor(0.0).dtype,
+        device=device,
+    )
+    result = gradient_descent(
+        network,
+        weights,
+        tensor(X),
+        tensor(Y),
+        sample_weight=tensor(weight),
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        random_state=random_state,
+        tol=tol,
+        max_iter=max_iter,
+        max_time=to_tensor(max_time / problem.time_factor),
+        on_node=None if on_node is None else report,
+    )
+    ends = []
+    words = {"converged": "tol", "max_time": "time"}
+    for j, (status, path) in enumerate(
+        zip(result.status, result.trajectories, strict=True)
+    ):
+        if status == "diverged":
+            raise FloatingPointError(result.message[j])
+        scale = result.log_effective_scale[j] if result.identity_valid[j] else None
+        # Back to targets of size one, and to mean squares above the infimum.
+        unit, clock = problem.y_unit[j], problem.time_factor[j]
+        loss = path.loss - result.loss[j] + result.excess_loss[j]
+        ends.append(
+            End(
+                coef=result.coef[j] / unit,
+                dual=None,
+                time=result.time[j] * clock,
+                loss=2 * result.excess_loss[j] / unit**2,
+                n_iter=max(int(result.n_iter[j]), 1),
+                status=words.get(status, status),
+                path=(path.time * clock, 2 * loss / unit**2, path.coef / unit),
+                log_effective_scale=scale,
+            )
+        )
     return ends

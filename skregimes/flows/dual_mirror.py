@@ -12,8 +12,8 @@ own clock, step and end, and none sees the others.
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg as sla
 from scipy.linalg.blas import dsyrk, ssyrk
+from scipy.linalg.lapack import dpotrf, dpotrs, spotrf, spotrs
 
 from skregimes.flows.rosenbrock import RODAS3, RODAS4
 from skregimes.limits.potentials import DiagonalPotential
@@ -24,10 +24,11 @@ __all__ = ["DualPath", "dual_mirror_flow"]
 _FLOOR = 1e-2
 # The loss is a square: below this share of its start it is rounding.
 _LOSS_FLOOR = 1e-26
-# A path whose df stays beyond its limit over this factor in time will not come back.
-_PATIENCE = 2.0
-# Up to this many rows a batched inverse beats a loop over Cholesky factors.
+# Up to this many rows a batched inverse beats a loop over Cholesky factors, and up to
+# its square of entries a batched product one over rank updates.
 _SMALL = 48
+# From this tolerance on a method of order three in single precision Jacobians serves.
+_ROUGH = 5e-3
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class DualPath:
     n_iter : int
         Accepted and rejected steps.
     status : str
-        "tol", "time", "df", "max_iter", "stalled" or "interrupted".
+        "tol", "time", "stopped", "max_iter", "stalled" or "interrupted".
     """
 
     time: np.ndarray
@@ -67,157 +68,149 @@ class DualPath:
         Between two nodes a single fresh step is taken from the earlier one, so the
         answer is as accurate as the flow itself.
         """
-        if times is None:
-            return self.problem.repeat(len(self.dual)).coef(self.dual)
-        times = np.atleast_1d(np.asarray(times, dtype=float))
-        return self.problem.repeat(len(times)).coef(self.dual_at(times))
+        return self.problem.coef(self.dual if times is None else self.dual_at(times))
 
     def dual_at(self, times):
-        """Return the scaled dual at flow times within the path."""
-        times = np.clip(times, 0.0, self.time[-1])
-        node = np.clip(np.searchsorted(self.time, times, "right") - 1, 0, None)
-        out = self.dual[node]
-        scale = np.exp(self.problem.log_rate[0, 0])
-        for j in np.unique(node):
-            late = (node == j) & (times > self.time[j])
-            if not late.any():
-                continue
-            gram = self.problem.gram(self.dual[[j]])[0]
-            for i in np.flatnonzero(late):
-                h = np.full((1, 1), (times[i] - self.time[j]) * scale)
-                new, _ = self.problem.step(RODAS4, self.dual[[j]], gram[None], h)
+        """Return the scaled dual at flow times within the path, (n_times, n_rows)."""
+        times = np.clip(np.atleast_1d(times), 0.0, self.time[-1])
+        node = np.searchsorted(self.time, times, "right") - 1
+        dual = self.dual[node]
+        scale = np.exp(self.problem.log_rate[0])
+        for j in np.unique(node[times > self.time[node]]):
+            start = self.dual[[j]]
+            gram = self.problem.gram(self.problem.theta(start), [0.0])
+            for i in np.flatnonzero((node == j) & (times > self.time[j])):
+                elapsed = times[i] - self.time[j]
+                new, _ = self.problem.step(RODAS4, start, gram, elapsed * scale)
                 if not np.all(np.isfinite(self.problem.coef(new))):
-                    weight = h[0, 0] / scale / (self.time[j + 1] - self.time[j])
-                    new = (1 - weight) * self.dual[[j]] + weight * self.dual[[j + 1]]
-                out[i] = new[0]
+                    # Beyond the pole, in a step that the flow's own error allowed.
+                    share = elapsed / (self.time[j + 1] - self.time[j])
+                    new = (1 - share) * start + share * self.dual[[j + 1]]
+                dual[i] = new[0]
+        return dual
+
+
+class _Features:
+    """Features shared by all problems, and their weighted Gram matrices."""
+
+    def __init__(self, XT, single=False):
+        self.XT = XT
+        self.norms2 = np.einsum("dr,dr->d", XT, XT)
+        self.copy = XT.astype(np.float32) if single else XT
+
+    def gram(self, weights, drop):
+        """Return ``X diag(w) X.T`` for each row of weights.
+
+        ``drop`` bounds the trace of what may be left out: features whose weight is
+        negligible cost nothing.
+        """
+        d, r = self.XT.shape
+        if d * r <= _SMALL**2:
+            return np.matmul((self.XT * weights[..., None]).transpose(0, 2, 1), self.XT)
+        out = np.empty((len(weights), r, r))
+        syrk = ssyrk if self.copy.dtype == np.float32 else dsyrk
+        for full, weight, slack in zip(out, weights, drop, strict=True):
+            XT = self.copy
+            keep = np.flatnonzero(weight * self.norms2 * d > slack)
+            if len(keep) < 0.7 * d:
+                XT, weight = XT[keep], weight[keep]
+            if len(XT):
+                half = XT * np.sqrt(weight).astype(XT.dtype)[:, None]
+                full[:] = syrk(1.0, half.T, lower=1)
+                full += np.tril(full, -1).T
+            else:
+                full[:] = 0.0
         return out
 
-    def gram(self, node):
-        """Return the tangent kernel over ``rate`` at a node, (n_rows, n_rows)."""
-        return self.problem.gram(self.dual[[node]])[0]
+
+class _Implicit:
+    """Solves with ``I + c_j A_j``, one symmetric positive definite matrix a problem."""
+
+    def __init__(self, A, c):
+        r = A.shape[-1]
+        W = A * c[:, None, None]
+        W[:, np.arange(r), np.arange(r)] += 1.0
+        self.inverse = np.linalg.inv(W) if r <= _SMALL else None
+        if self.inverse is None:
+            potrf, self.potrs = (
+                (spotrf, spotrs) if A.dtype == np.float32 else (dpotrf, dpotrs)
+            )
+            self.factors = [potrf(w.T, lower=1, overwrite_a=1)[0] for w in W]
+
+    def __call__(self, b):
+        """Solve for one right-hand side (n_problems, r), or r of them."""
+        if self.inverse is not None:
+            if b.ndim == 3:
+                return np.matmul(self.inverse, b)
+            return np.matmul(self.inverse, b[..., None])[..., 0]
+        pairs = zip(self.factors, b, strict=True)
+        return np.array([self.potrs(factor, v, lower=1)[0] for factor, v in pairs])
 
 
 class _Problems:
-    """The field, the Gram matrix and the implicit solves of a batch of problems."""
+    """The field of a batch of problems on the same features."""
 
-    def __init__(self, XT, y, potential, single=False):
-        self.XT, self.y, self.potential = XT, y, potential
+    def __init__(self, features, y, potential):
+        self.features, self.y, self.potential = features, y, potential
         log_rate = np.atleast_2d(potential.log_rate)
         self.log_rate = log_rate.max(axis=1, keepdims=True)
         # Only an initial shape makes the rates of the features differ.
-        self.shape = np.exp(log_rate - self.log_rate) if log_rate.shape[1] > 1 else None
-        self.single = single
+        self.shape = None
+        if log_rate.shape[1] > 1:
+            self.shape = np.exp(log_rate - self.log_rate)
 
     def take(self, keep):
+        """Return the problems with some numbers."""
         pot = self.potential
         pick = lambda a: a if np.ndim(a) < 2 or len(a) == 1 else a[keep]
-        XT = self.XT[keep] if self.XT.ndim == 3 else self.XT
         potential = DiagonalPotential(pot.depth, pick(pot.log_scale), pick(pot.offset))
-        return _Problems(XT, self.y[keep], potential, self.single)
-
-    def one(self, j):
-        return self.take(np.array([j]))
-
-    def repeat(self, n):
-        """Return ``n`` copies of a single problem that share everything."""
-        copy = _Problems(
-            self.XT[0] if self.XT.ndim == 3 else self.XT,
-            self.y,
-            self.potential,
-            self.single,
-        )
-        return copy
-
-    def transpose(self, k):
-        """``X.T k`` of each problem."""
-        if self.XT.ndim == 2:
-            return k @ self.XT.T
-        return np.matmul(self.XT, k[..., None])[..., 0]
+        return _Problems(self.features, self.y[keep], potential)
 
     def theta(self, dual):
-        s = self.transpose(dual)
-        if self.shape is not None:
-            s = s * self.shape
+        s = self.project(dual)
         return self.potential.theta_of_dual(s + self.potential.offset)
+
+    def project(self, dual):
+        """Return by how much a change of the dual changes ``s``."""
+        s = dual @ self.features.XT.T
+        return s if self.shape is None else s * self.shape
 
     def coef(self, dual):
         return self.potential.coef(self.theta(dual))
 
     def residual(self, coef):
-        if self.XT.ndim == 2:
-            return self.y - coef @ self.XT
-        return self.y - np.matmul(coef[:, None, :], self.XT)[:, 0]
+        return self.y - coef @ self.features.XT
 
     def field(self, dual):
         return self.residual(self.coef(dual))
 
-    def weights(self, theta):
-        """Diagonal of the tangent kernel over the rate: ``d beta / d (X.T dual)``."""
-        slope = self.potential.slope(theta)
-        return slope if self.shape is None else slope * self.shape
+    def gram(self, theta, drop):
+        """Return minus the Jacobian of the field: the tangent kernel over its rate."""
+        weights = self.potential.slope(theta)
+        if self.shape is not None:
+            weights = weights * self.shape
+        return self.features.gram(weights, drop)
 
-    def gram(self, dual, *, weights=None, drop=None):
-        """Return ``X diag(weights) X.T`` of each problem.
-
-        ``drop`` is a bound on the trace of what may be left out: features whose
-        weight is negligible cost nothing.
-        """
-        if weights is None:
-            weights = self.weights(self.theta(dual))
-        dtype = np.float32 if self.single else np.float64
-        d, r = self.XT.shape[-2:]
-        if d * r <= 4096 and len(weights) > 1:
-            XT = self.XT if self.XT.ndim == 3 else self.XT[None]
-            scaled = XT * weights[..., None]
-            return np.matmul(scaled.transpose(0, 2, 1), XT)
-        out = np.empty((len(weights), r, r))
-        syrk = ssyrk if self.single else dsyrk
-        for j, weight in enumerate(weights):
-            XT = self.XT[j] if self.XT.ndim == 3 else self.XT
-            if drop is not None:
-                mass = weight * np.einsum("dr,dr->d", XT, XT)
-                keep = np.flatnonzero(mass * d > drop[j])
-                if len(keep) < 0.7 * d:
-                    XT, weight = XT[keep], weight[keep]
-            half = (XT * np.sqrt(weight)[:, None]).astype(dtype, copy=False)
-            lower = syrk(1.0, half.T, lower=1) if len(half) else np.zeros((r, r))
-            out[j] = lower
-            out[j] += np.tril(lower, -1).T
-        return out
-
-    def solver(self, gram, h_gamma):
-        """Return the multiplication by ``(I + h gamma gram)^-1``."""
-        r = gram.shape[-1]
-        W = gram * h_gamma[..., None]
-        W[:, np.arange(r), np.arange(r)] += 1.0
-        if r <= _SMALL:
-            inverse = np.linalg.inv(W)
-            return lambda b: np.matmul(inverse, b[..., None])[..., 0]
-        factors = [sla.cho_factor(w, lower=True, check_finite=False) for w in W]
-
-        def solve(b):
-            pairs = zip(factors, b, strict=True)
-            return np.array([sla.cho_solve(f, v, check_finite=False) for f, v in pairs])
-
-        return solve
-
-    def step(self, method, dual, gram, h, f0=None):
+    def step(self, method, dual, gram, h, field=None):
+        """Return a step's end and its error estimate."""
         with np.errstate(all="ignore"):
-            f0 = self.field(dual) if f0 is None else f0
-            solve = self.solver(gram, h * method.gamma)
-            return method.step(dual, f0, self.field, solve, h)
+            field = self.field(dual) if field is None else field
+            solve = _Implicit(gram, h * method.gamma)
+            return method.step(dual, field, self.field, solve, h[:, None])
 
 
 def _sensitivity_step(N, A0, A1, h):
-    """Advance ``N' = I - A N`` (N = d dual / d y) by an L-stable SDIRK of order two."""
+    """Advance ``N = d dual / d y``, which follows ``N' = I - A N``.
+
+    A singly diagonally implicit method of order two, L-stable, one factorisation.
+    """
+    A = (0.5 * (A0 + A1)).astype(N.dtype, copy=False)
     gamma = 1 - 0.5**0.5
-    A = 0.5 * (A0 + A1)
-    h = h[..., None]
-    eye = np.eye(A.shape[-1])
-    inverse = np.linalg.inv(eye + gamma * h * A)
-    k1 = np.matmul(inverse, eye - np.matmul(A, N))
-    k2 = np.matmul(inverse, eye - np.matmul(A, N + (1 - gamma) * h * k1))
-    return N + h * ((1 - gamma) * k1 + gamma * k2)
+    solve = _Implicit(A, gamma * h)
+    h = h[:, None, None].astype(N.dtype)
+    eye = np.eye(A.shape[-1], dtype=N.dtype)
+    middle = solve(N + gamma * h * eye)
+    return solve(N + (1 / gamma - 1) * (middle - N) + gamma * h * eye)
 
 
 def dual_mirror_flow(
@@ -230,7 +223,7 @@ def dual_mirror_flow(
     tol=1e-10,
     rtol=1e-6,
     max_iter=10_000,
-    df_limit=None,
+    with_df=False,
     probe=None,
     on_node=None,
 ):
@@ -238,8 +231,8 @@ def dual_mirror_flow(
 
     Parameters
     ----------
-    XT : ndarray of shape (n_features, n_rows) or (n_problems, n_features, n_rows)
-        Reduced features (`Rows.XT`), shared or one for each problem.
+    XT : ndarray of shape (n_features, n_rows)
+        Reduced features (`Rows.XT`).
     y : ndarray of shape (n_problems, n_rows)
         Reduced targets.
     potential : DiagonalPotential
@@ -254,28 +247,29 @@ def dual_mirror_flow(
         Relative error allowed in each coefficient in a step.
     max_iter : int, default=10_000
         Bound on the steps of each problem.
-    df_limit : float or array-like of shape (n_problems,), optional
-        Compute exact degrees of freedom, and stop when they stay beyond this number.
+    with_df : bool, default=False
+        Compute exact degrees of freedom along the paths.
     probe : ndarray of shape (n_features, n_outputs), optional
         Record ``coef @ probe`` at each node.
     on_node : callable, optional
-        Called as ``on_node(j, time, loss, coef)`` after each accepted step of problem
-        ``j``; a true answer ends that problem.
+        Called as ``on_node(j, time, loss, coef, df)`` after each accepted step of
+        problem ``j``; a true answer ends that problem.
 
     Returns
     -------
     list of DualPath
     """
     n_problems = len(y)
-    base = _Problems(XT, y, potential, single=rtol >= 1e-3)
-    method = RODAS3 if rtol >= 1e-3 else RODAS4
+    rough = rtol >= _ROUGH
+    features = _Features(XT, single=rough)
+    base = _Problems(features, y, potential)
+    method = RODAS3 if rough else RODAS4
     scale = np.exp(base.log_rate[:, 0])
     tol = max(tol, _LOSS_FLOOR)
     per_problem = lambda v: np.broadcast_to(np.asarray(v, float), (n_problems,)).copy()
     end = per_problem(max_time) * scale
     h = 0.01 * per_problem(unit) * scale
     h = np.minimum(h, np.where(end > 0, end, h))
-    limit = None if df_limit is None else per_problem(df_limit)
 
     # State of the problems still running; ``alive`` maps them to their numbers.
     alive = np.arange(n_problems)
@@ -287,14 +281,15 @@ def dual_mirror_flow(
     field = now.residual(coef)
     loss = np.einsum("ij,ij->i", field, field)
     start = loss.copy()
-    weights = now.weights(theta)
-    A = now.gram(dual, weights=weights)
-    N = None if limit is None else np.zeros_like(A)
-    floor = _FLOOR * _own_fit(XT, y)
-    since = np.full(n_problems, np.inf)
+    A = now.gram(theta, np.zeros(n_problems))
+    N = None
+    if with_df:
+        N = np.zeros_like(A, dtype=np.float32 if rough else np.float64)
+    norms2 = np.where(features.norms2 > 0, features.norms2, np.inf)
+    floor = _FLOOR * np.max(np.abs(y @ XT.T) / norms2, axis=1)
     probe = np.empty((coef.shape[1], 0)) if probe is None else probe
     seen = coef @ probe
-    nodes = [[(0.0, dual[j], loss[j], 0.0, seen[j])] for j in range(n_problems)]
+    nodes = [[(0.0, dual[j].copy(), loss[j], 0.0, seen[j])] for j in range(n_problems)]
     n_iter = np.zeros(n_problems, dtype=int)
     status = np.full(n_problems, "", dtype=object)
     status[start <= _LOSS_FLOOR] = "tol"
@@ -317,12 +312,11 @@ def dual_mirror_flow(
         last = h >= end[alive] - time
         try:
             with np.errstate(all="ignore"):
-                new, error = now.step(method, dual, A, h[:, None], field)
+                new, error = now.step(method, dual, A, h, field)
                 new_theta = now.theta(new)
                 new_coef = now.potential.coef(new_theta)
                 new_field = now.residual(new_coef)
-                new_weights = now.weights(new_theta)
-                move = new_weights * now.transpose(error)
+                move = now.potential.slope(new_theta) * now.project(error)
                 size = np.abs(new_coef) + floor[alive][:, None]
                 size = np.max(np.abs(move) / (rtol * size), axis=1)
                 new_loss = np.einsum("ij,ij->i", new_field, new_field)
@@ -337,17 +331,11 @@ def dual_mirror_flow(
             if ok.any():
                 done = np.flatnonzero(ok)
                 part = now if ok.all() else now.take(done)
-                reach = time[done] + 6 * h[done]
-                A_new = part.gram(
-                    new[done],
-                    weights=new_weights[done],
-                    drop=rtol / np.maximum(reach, 1e-300),
-                )
+                reach = np.maximum(time[done] + 6 * h[done], 1e-300)
+                A_new = part.gram(new_theta[done], rtol / reach)
                 df = np.zeros(len(done))
                 if N is not None:
-                    N[done] = _sensitivity_step(
-                        N[done], A[done], A_new, h[done][:, None]
-                    )
+                    N[done] = _sensitivity_step(N[done], A[done], A_new, h[done])
                     df = np.einsum("bij,bji->b", A_new, N[done])
                 time[done] = np.where(
                     last[done], end[alive[done]], time[done] + h[done]
@@ -363,7 +351,7 @@ def dual_mirror_flow(
                     at = done[i]
                     nodes[j].append((time[at], new[at], loss[at], df[i], seen[i]))
                     stop = on_node is not None and on_node(
-                        j, time[at] / scale[j], loss[at], coef[at]
+                        j, time[at] / scale[j], loss[at], coef[at], df[i]
                     )
                     if loss[at] <= tol * start[j]:
                         status[j] = "tol"
@@ -371,13 +359,6 @@ def dual_mirror_flow(
                         status[j] = "time"
                     elif stop:
                         status[j] = "stopped"
-                    elif limit is not None:
-                        # At jumps df peaks and comes down again: wait a while.
-                        since[j] = (
-                            min(since[j], time[at]) if df[i] >= limit[j] else np.inf
-                        )
-                        if time[at] > _PATIENCE * since[j]:
-                            status[j] = "df"
             h = h * grow
             stalled = h <= 1e-15 * np.maximum(time, 1e-300)
             for mask, word in (
@@ -391,17 +372,9 @@ def dual_mirror_flow(
         running = drop_finished(alive)
 
     return [
-        _path(nodes[j], n_iter[j], status[j], base.one(j), scale[j], limit is not None)
+        _path(nodes[j], n_iter[j], status[j], base.take([j]), scale[j], with_df)
         for j in range(n_problems)
     ]
-
-
-def _own_fit(XT, y):
-    """Largest one-feature least-squares coefficient of each problem."""
-    norms = np.sum(XT**2, axis=-1)
-    norms = np.where(norms > 0, norms, np.inf)
-    pull = y @ XT.T if XT.ndim == 2 else np.matmul(XT, y[..., None])[..., 0]
-    return np.max(np.abs(pull) / norms, axis=-1)
 
 
 def _path(nodes, n_iter, status, problem, scale, with_df):

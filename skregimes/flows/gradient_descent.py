@@ -6,7 +6,7 @@ batches, and what the two do to the point where training ends.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -48,9 +48,9 @@ class GradientDescentResult:
     excess_loss : ndarray of shape (n_problems,)
         Training loss above its infimum over all coefficients, free of cancellation.
     status : tuple of str
-        ``"converged"``, ``"max_time"``, ``"max_iter"``, ``"diverged"`` or
-        ``"interrupted"`` (by the keyboard: what was reached is kept, and it is for the
-        caller to say so or to raise KeyboardInterrupt again).
+        ``"converged"``, ``"max_time"``, ``"max_iter"``, ``"stopped"`` (by ``on_node``),
+        ``"diverged"`` or ``"interrupted"`` (by the keyboard: what was reached is kept,
+        and it is for the caller to say so or to raise KeyboardInterrupt again).
     message : tuple of str
         The status in a sentence, with what to change.
     learning_rate : ndarray of shape (n_problems,)
@@ -163,7 +163,8 @@ def gradient_descent(
     random_state: int | np.random.RandomState | None = None,
     tol: float = 1e-8,
     max_iter: int = 100_000,
-    max_time: float | None = None,
+    max_time: float | Tensor | None = None,
+    on_node: Callable[[int, float, float, np.ndarray], object] | None = None,
 ) -> GradientDescentResult:
     """Train diagonal networks by gradient descent with a constant step.
 
@@ -200,8 +201,11 @@ def gradient_descent(
         Lack of progress never stops: small scales spend most of their time on plateaus.
     max_iter : int, default=100_000
         Largest number of steps.
-    max_time : float, optional
-        Largest flow time: the run ends at the last step not beyond it.
+    max_time : float or Tensor of shape (n_problems,), optional
+        Largest flow time, inf for no bound. The run ends at the last step not beyond.
+    on_node : callable, optional
+        Called as ``on_node(j, time, excess_loss, coef)`` at each recorded point of
+        problem ``j`` but the start; a true answer ends that problem.
 
     Returns
     -------
@@ -268,7 +272,8 @@ def gradient_descent(
     last = torch.full_like(rate, max_iter, dtype=torch.float64)
     if max_time is not None:
         # The slack lets a max_time of k steps be k steps.
-        last = last.clamp(max=torch.floor(max_time / rate.double() * (1 + 1e-12)))
+        bound = torch.as_tensor(max_time, dtype=torch.float64).to(X.device)
+        last = last.clamp(max=torch.floor(bound / rate.double() * (1 + 1e-12)))
     problems = _Problems(
         index=torch.arange(n_problems, device=X.device),
         root=root,
@@ -286,11 +291,9 @@ def gradient_descent(
         lowest=weights.amin(dim=(1, 2)),
     )
     batches = None if batch_size is None else _batches(X, batch_size, random_state)
-    logbook = _Logbook(network, n_problems)
+    logbook = _Logbook(n_problems, on_node)
     _descend(network, X, state, problems, batches, logbook)
-    return _result(
-        network, X, weights, root, rate, sharpness, max_iter, max_time, logbook
-    )
+    return _result(network, X, weights, root, rate, sharpness, max_iter, logbook)
 
 
 # -- the loop --------------------------------------------------------------------------
@@ -321,11 +324,18 @@ def _descend(
                 lost = ~(excess <= problems.ceiling)  # nan is lost, too
                 late = (problems.last <= state.n_iter) & ~done & ~lost
                 ended = done | lost | late
-                if recorded:
-                    logbook.record(state, problems, coef, residual, ~ended)
-                if bool(ended.any()):
-                    kinds = {"converged": done, "diverged": lost, "late": late}
-                    for status, where in kinds.items():
+                if recorded or bool(ended.any()):
+                    seen = ~lost if recorded else ended & ~lost
+                    stopped = logbook.watch(state, problems, coef, excess, seen)
+                    stopped = stopped & ~ended
+                    ended = ended | stopped
+                    logbook.record(state, problems, coef, residual, seen & ~ended)
+                    for where, status in (
+                        (done, "converged"),
+                        (lost, "diverged"),
+                        (late, "late"),
+                        (stopped, "stopped"),
+                    ):
                         logbook.end(state, problems, coef, residual, where, status)
                     if bool(ended.all()):
                         return
@@ -377,19 +387,35 @@ def _half_square(residual: Tensor) -> Tensor:
 
 
 class _Logbook:
-    """The recorded points and the end of each problem."""
+    """The recorded points and the end of each problem, and who is told of them."""
 
-    def __init__(self, network: DiagonalNet, n_problems: int):
-        self.network = network
+    def __init__(self, n_problems: int, on_node: Callable | None):
+        self.on_node = on_node
         self.points: list[list[tuple]] = [[] for _ in range(n_problems)]
         self.ends: list[dict | None] = [None] * n_problems
 
+    def watch(self, state, problems, coef, excess, where):
+        """Tell the caller of some problems; return which of them are to stop."""
+        stop = torch.zeros_like(where)
+        if self.on_node is not None and state.n_iter > 0:
+            for row in torch.nonzero(where)[:, 0].tolist():
+                stop[row] = bool(
+                    self.on_node(
+                        int(problems.index[row]),
+                        state.n_iter * float(problems.rate[row]),
+                        float(excess[row]),
+                        to_numpy(coef[row]),
+                    )
+                )
+        return stop
+
     def record(self, state, problems, coef, residual, where):
-        """Note a point of some problems."""
+        """Note a point of some problems, once."""
         loss = _half_square(residual)
         for row in torch.nonzero(where)[:, 0].tolist():
-            point = state.n_iter, float(loss[row]), to_numpy(coef[row])
-            self.points[int(problems.index[row])].append(point)
+            points = self.points[int(problems.index[row])]
+            if not points or points[-1][0] < state.n_iter:
+                points.append((state.n_iter, float(loss[row]), to_numpy(coef[row])))
 
     def end(self, state, problems, coef, residual, where, status):
         """Note the end of some problems."""
@@ -443,7 +469,7 @@ def _check(network, weights, X, y, batch_size, random_state, tol, max_iter, max_
         raise ValueError(f"tol={tol} must not be negative.")
     if max_iter < 1:
         raise ValueError(f"max_iter={max_iter} must be at least 1.")
-    if max_time is not None and not max_time > 0:
+    if max_time is not None and not bool(torch.all(torch.as_tensor(max_time) > 0)):
         raise ValueError(f"max_time={max_time} must be positive.")
 
 
@@ -541,7 +567,7 @@ def _sharpness_bound(network, weights, A, target, least_squares, batch_size) -> 
 
 
 def _result(
-    network, X, start, root, rate, sharpness, max_iter, max_time, logbook
+    network, X, start, root, rate, sharpness, max_iter, logbook
 ) -> GradientDescentResult:
     ends, rate = logbook.ends, rate.double()
     final = torch.stack([end["weights"] for end in ends])
@@ -550,7 +576,7 @@ def _result(
     n_iter = np.array([end["n_iter"] for end in ends])
     rates = to_numpy(rate)
     outcomes = [
-        _outcome(end, rates[i], valid[i], float(sharpness[i]), max_iter, max_time)
+        _outcome(end, rates[i], valid[i], float(sharpness[i]), max_iter)
         for i, end in enumerate(ends)
     ]
     kernel_weights = network.kernel_weights(final.double())
@@ -590,21 +616,21 @@ def _effective_start(network, weights, rate, ends) -> dict[str, np.ndarray]:
     valid = torch.isfinite(shift)
     if depth > 2:
         valid = valid & (shift.abs() < 1)
-    log_scale, shift, valid = (to_numpy(item) for item in (log_scale, shift, valid))
     same_signs = np.array([end["same_signs"] for end in ends])
-    valid = valid.all(axis=1) & (same_signs | (depth == 1))
+    exists = to_numpy(valid.all(dim=1)) & (same_signs | (depth == 1))
+    log_scale, shift = to_numpy(log_scale), to_numpy(shift)
     offset = np.full_like(shift, np.nan)
-    potential = DiagonalPotential(depth, log_scale[valid])
-    offset[valid] = potential.coef(potential.theta_of_dual(shift[valid]))
+    potential = DiagonalPotential(depth, log_scale[exists])
+    offset[exists] = potential.coef(potential.theta_of_dual(shift[exists]))
     return {
         "log_effective_scale": log_scale,
         "dual_shift": shift,
         "effective_offset": offset,
-        "identity_valid": valid,
+        "identity_valid": exists,
     }
 
 
-def _outcome(end, rate, valid, sharpness, max_iter, max_time) -> tuple[str, str]:
+def _outcome(end, rate, valid, sharpness, max_iter) -> tuple[str, str]:
     """Return how a problem ended, in a word, and in sentences that say what to do."""
     status, n_iter = end["status"], end["n_iter"]
     if status == "diverged":
@@ -612,12 +638,15 @@ def _outcome(end, rate, valid, sharpness, max_iter, max_time) -> tuple[str, str]
             f"Gradient descent diverged: learning_rate={rate:.3g} is too large. It "
             "must stay below 2 / sharpness, with the sharpness the largest eigenvalue "
             "of the loss' Hessian on the way; an upper estimate of it gives "
-            f"{2 / sharpness:.3g}. learning_rate=None takes {_SAFE_STEP / sharpness:.3g}."
+            f"{2 / sharpness:.3g}. "
+            f"learning_rate=None takes {_SAFE_STEP / sharpness:.3g}."
         )
     if status == "converged":
         message = f"The loss met tol after {n_iter} steps."
     elif status == "interrupted":
         message = f"Interrupted after {n_iter} steps."
+    elif status == "stopped":
+        message = f"on_node stopped it after {n_iter} steps."
     elif n_iter >= max_iter:
         status = "max_iter"
         message = (
@@ -626,7 +655,7 @@ def _outcome(end, rate, valid, sharpness, max_iter, max_time) -> tuple[str, str]
         )
     else:
         status = "max_time"
-        message = f"max_time={max_time:.3g} came before the loss met tol."
+        message = f"max_time came after {n_iter} steps, before the loss met tol."
     if not valid:
         message += (
             f" Steps of learning_rate={rate:.3g} turned the sign of a weight or left "

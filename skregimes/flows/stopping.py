@@ -1,21 +1,25 @@
-"""When to stop: choosing a point of a path that has been followed."""
+"""When to stop: generalised cross-validation along a path."""
+
+from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["generalized_cross_validation", "gcv_minimum"]
+__all__ = ["GCV", "generalized_cross_validation"]
 
 # Beyond this share of the samples GCV compares zero with zero (0.5 to 0.9 do alike).
-MAX_DF_SHARE = 0.7
+_MAX_DF_SHARE = 0.7
+# A path whose df stays too large over this factor in time will not come back.
+_SATURATED = 2.0
 
 
 def generalized_cross_validation(residual, df, n_samples):
-    """Generalised cross-validation score, inf where the fit is saturated.
+    """Return the generalised cross-validation score, inf where the fit is saturated.
 
     Parameters
     ----------
-    residual : ndarray
+    residual : float or ndarray
         Mean squared training residual.
-    df : ndarray
+    df : float or ndarray
         Degrees of freedom, the intercept's included.
     n_samples : float
         Number of samples.
@@ -29,31 +33,80 @@ def generalized_cross_validation(residual, df, n_samples):
     ----------
     Golub, Heath and Wahba, "Generalized Cross-Validation as a Method for Choosing a
     Good Ridge Parameter", Technometrics 1979.
+
+    Examples
+    --------
+    >>> from skregimes.flows.stopping import generalized_cross_validation
+    >>> print(generalized_cross_validation([0.9, 0.5, 0.1], [1, 5, 10], 10))
+    [1.11 2.   inf]
     """
     left = 1 - np.asarray(df) / n_samples
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(left > 1e-12, residual / left**2, np.inf)
 
 
-def gcv_minimum(time, residual, df, n_samples, *, intercept):
-    """Return ``(time, df, score)`` where GCV is smallest along a path.
+@dataclass(frozen=True)
+class GCV:
+    """Stop at the minimum of generalised cross-validation.
 
-    Only points with ``df`` below 0.7 ``n_samples`` compete. The parabola through the
-    best three, in log time, refines the choice.
+    Attributes
+    ----------
+    n_samples : float
+        Number of samples.
+    intercept : bool
+        Whether an intercept was fitted beside: it counts as one degree of freedom.
+    patience : float
+        Factor in time without a better score after which the search ends.
     """
-    score = generalized_cross_validation(residual, df + intercept, n_samples)
-    # At the sudden jumps of deep rich networks df peaks far outside of this range.
-    valid = (df > -0.5) & (df < MAX_DF_SHARE * n_samples)
-    valid[1:] &= valid[:-1].copy()
-    valid[:-1] &= valid[1:].copy()
-    score = np.where(valid, score, np.inf)
-    best = int(np.argmin(score))
-    near = slice(best - 1, best + 2)
-    if not 1 < best < len(score) - 1 or not np.all(np.isfinite(score[near])):
-        return time[best], df[best], score[best]
-    x = np.log(time[near] / time[best])
-    curvature, slope, _ = np.polyfit(x, score[near], 2)
-    if curvature <= 0:
-        return time[best], df[best], score[best]
-    shift = np.clip(-slope / (2 * curvature), x[0], x[2])
-    return time[best] * np.exp(shift), np.interp(shift, x, df[near]), score[best]
+
+    n_samples: float
+    intercept: bool
+    patience: float = 10.0
+
+    def score(self, residual, df):
+        """Return the scores of points of a path."""
+        return generalized_cross_validation(
+            residual, df + self.intercept, self.n_samples
+        )
+
+    def watch(self, rest):
+        """Return a function ``(time, loss, df)`` that tells when a path may end.
+
+        ``rest`` is what ``loss`` lacks to the mean squared residual.
+        """
+        best, best_time, since = np.inf, 0.0, np.inf
+
+        def watcher(time, loss, df):
+            nonlocal best, best_time, since
+            too_many = df >= _MAX_DF_SHARE * self.n_samples
+            since = min(since, time) if too_many else np.inf
+            score = self.score(loss + rest, df)
+            if -0.5 < df and not too_many and score < best:
+                best, best_time = score, time
+            late = time > self.patience * best_time > 0 and score > best
+            return late or time > _SATURATED * since
+
+        return watcher
+
+    def choose(self, time, residual, df):
+        """Return ``(time, df, score)`` at the minimum along a path.
+
+        Only points with ``df`` below 0.7 ``n_samples`` compete. The parabola through
+        the best three, in log time, refines the choice.
+        """
+        # At the sudden jumps of deep rich networks df peaks far outside of this range.
+        valid = (df > -0.5) & (df < _MAX_DF_SHARE * self.n_samples)
+        inner = valid.copy()
+        inner[1:] &= valid[:-1]
+        inner[:-1] &= valid[1:]
+        score = np.where(inner, self.score(residual, df), np.inf)
+        best = int(np.argmin(score))
+        near = slice(best - 1, best + 2)
+        if not 1 < best < len(score) - 1 or not np.all(np.isfinite(score[near])):
+            return time[best], df[best], score[best]
+        x = np.log(time[near] / time[best])
+        curvature, slope, _ = np.polyfit(x, score[near], 2)
+        if curvature <= 0:
+            return time[best], df[best], score[best]
+        shift = np.clip(-slope / (2 * curvature), x[0], x[2])
+        return time[best] * np.exp(shift), np.interp(shift, x, df[near]), score[best]

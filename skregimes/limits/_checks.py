@@ -1,4 +1,4 @@
-"""Input checks shared by the limits: clear errors, double precision out."""
+"""Errors and input checks shared by the limits: clear messages, float64 out."""
 
 from numbers import Integral
 
@@ -6,12 +6,17 @@ import numpy as np
 from scipy.sparse import issparse
 
 __all__ = [
+    "LimitError",
     "check_array",
     "check_depth",
     "check_features",
     "check_scale",
     "check_system",
 ]
+
+
+class LimitError(RuntimeError):
+    """The limit could not be computed to the promised accuracy."""
 
 
 def check_array(values, name, ndims):

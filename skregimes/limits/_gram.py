@@ -10,6 +10,8 @@ import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigvalsh, qr, svd
 from scipy.linalg.blas import dsyrk
 
+from skregimes.limits._checks import LimitError
+
 __all__ = ["GramSolver", "RowBasis", "weighted_gram"]
 
 _EPS = np.finfo(float).eps
@@ -51,7 +53,8 @@ class RowBasis:
         self.rows = X
         self.rank = n
         if n < d:
-            spectrum = eigvalsh(weighted_gram(X, np.ones(d)), overwrite_a=True)
+            self.gram = weighted_gram(X, np.ones(d))
+            spectrum = eigvalsh(self.gram)
             # A Gram matrix squares the condition number: trust only a good one.
             if spectrum[0] > 1e-10 * spectrum[-1]:
                 return
@@ -63,6 +66,7 @@ class RowBasis:
             left, values, right = _svd(X)
         self.rank = rank = int(np.sum(values > values[0] * max(n, d) * _EPS))
         self.rows = np.ascontiguousarray(right[:rank])
+        self.gram = np.eye(rank)
         self._left, self._values = left[:, :rank], values[:rank]
 
     def project(self, y):
@@ -107,6 +111,8 @@ class GramSolver:
     ----------
     X : ndarray of shape (n, d)
         Full row rank.
+    gram : ndarray of shape (n, n)
+        Lower triangle of ``X @ X.T``: a first preconditioner.
     screening : bool, default=True
         Whether to avoid full factorizations where the size makes it worthwhile.
 
@@ -117,15 +123,18 @@ class GramSolver:
         conjugate gradients so far.
     """
 
-    def __init__(self, X, *, screening=True):
+    def __init__(self, X, gram, *, screening=True):
         n, d = X.shape
         self.X = X
         self.screening = screening and n * n * d > _SCREEN_ABOVE
         self.column_norms = np.einsum("ij,ij->j", X, X)
         self.n_full = self.n_screened = self.n_iterations = 0
-        self._factor = self._factor_weights = None
+        self._factor = None
         # One iteration reads X twice: about 32 n d operations' worth of time.
         self._max_iter = int(np.clip(n / 64, 4, 24))
+        if self.screening:
+            self.set_weights(np.ones(d))
+            self._factorize(gram.copy())
 
     def set_weights(self, weights):
         """Choose the weights of the solves to come."""
@@ -152,14 +161,12 @@ class GramSolver:
 
     def _drift(self):
         """Relative change of the matrix since it was factored, up to a factor."""
-        if self._factor is None:
-            return np.inf
         old = self._factor_weights * self.column_norms
         new, old = self._traces / np.sum(self._traces), old / np.sum(old)
         return np.sum(np.abs(new - old))
 
     def _factor_screened(self):
-        """Factor the heaviest columns, plus the diagonal of the rest, if they are few."""
+        """Factor the heaviest columns, if few, plus the diagonal of the rest."""
         n, d = self.X.shape
         order = np.argsort(self._traces)[::-1]
         tails = np.cumsum(self._traces[order[::-1]])[::-1]  # from each rank on
@@ -188,7 +195,10 @@ class GramSolver:
             except LinAlgError:
                 extra *= 100
                 if not extra <= 1e-8 * np.sum(self._traces):
-                    raise
+                    raise LimitError(
+                        "A weighted Gram matrix is singular. Rescale badly conditioned"
+                        " columns of X or narrow the range of init_shape."
+                    ) from None
                 gram[diagonal] += extra
         self._factor_weights, self._current = self.weights, True
 

@@ -11,19 +11,16 @@ resolve it. Scales enter as ``level = depth * log(scale)``, so none is too small
 
 import numpy as np
 
+from skregimes.limits._checks import LimitError
 from skregimes.limits._gram import GramSolver
 from skregimes.limits.potentials import DiagonalPotential, _log_2sinh, _log_cosh
 
-__all__ = ["LimitError", "LimitProblem", "follow_path", "newton"]
+__all__ = ["LimitProblem", "follow_path", "newton"]
 
 _EPS = np.finfo(float).eps
 _TOL = 1e-12
 # Largest change of theta in one Newton step: theta is a logarithm of beta at depth 2.
 _MAX_MOVE = {2: 8.0}
-
-
-class LimitError(RuntimeError):
-    """The limit could not be computed to the promised accuracy."""
 
 
 class LimitProblem:
@@ -62,6 +59,10 @@ class LimitProblem:
         with np.errstate(divide="ignore"):
             return float(np.max(np.log(size) - self.depth * self.log_shape))
 
+    def dual(self, nu):
+        """Return the scaled dual ``s`` less that of the start."""
+        return self.stiffness * (self.X.T @ nu)
+
     def dual_gap(self, theta, theta_start):
         """Return ``s(theta) - s(theta_start)`` without cancellation near the poles."""
         change = theta - theta_start
@@ -92,13 +93,14 @@ def newton(problem, level, beta, nu, *, tol=_TOL, max_iter=30):
     for n_iter in range(1, max_iter + 1):
         theta = potential.theta(beta)
         slope = potential.slope(theta)
+        if not np.isfinite(slope).all():
+            return beta, nu, None
         # 1) Residuals, over all columns: the fixed point is exact.
-        primal = problem.y - X @ beta
         dual = stiffness * z - problem.dual_gap(theta, theta_start)
-        # 2) Newton direction.
+        primal = problem.y - X @ (beta + slope * dual)
+        # 2) Newton direction, no finer than the next step is quadratic.
         gram.set_weights(slope * stiffness)
-        rtol = np.clip(last[0], 1e-8, 1e-3)  # no finer than the next step is quadratic
-        d_nu = gram.solve(primal - X @ (slope * dual), rtol)
+        d_nu = gram.solve(primal, np.clip(last[0], 1e-8, 1e-3))
         d_z = X.T @ d_nu
         d_s = stiffness * d_z + dual
         d_beta = slope * d_s
@@ -173,7 +175,7 @@ def follow_path(problem, level, target, beta, nu, *, max_steps=400):
         beta, nu, level = new_beta, new_nu, ahead
         length = abs(step) * (3.0 if n_iter <= 2 else 1.5 if n_iter <= 4 else 1.0)
     raise LimitError(
-        f"The path of solutions was lost at {np.exp((level - target) / problem.depth):g}"
-        " times the wanted init_scale. Rescale badly conditioned columns of X, or take"
-        " a larger init_scale."
+        "The path of solutions was lost at"
+        f" {np.exp((level - target) / problem.depth):g} times the wanted init_scale."
+        " Rescale badly conditioned columns of X, or take a larger init_scale."
     )

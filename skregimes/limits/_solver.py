@@ -2,13 +2,11 @@
 
 import numpy as np
 
+from skregimes.limits._checks import LimitError
 from skregimes.limits._gram import GramSolver, RowBasis
-from skregimes.limits._interior_point import (
-    barrier_level,
-    interior_point,
-    refine_vertex,
-)
-from skregimes.limits._newton import LimitError, LimitProblem, follow_path, newton
+from skregimes.limits._interior_point import barrier_level, interior_point
+from skregimes.limits._newton import LimitProblem, follow_path, newton
+from skregimes.limits._vertex import refine_vertex
 
 __all__ = ["NetworkLimit", "kernel_solution"]
 
@@ -20,8 +18,8 @@ _VERTEX, _FLOOR = 1e-4, 1e-9
 _KERNEL = 20.0
 # exp(level) must stay a normal number where it is formed (depth 2).
 _LOWEST = -650.0
-# A path from a warm start longer than this costs more than the interior point method.
-_WARM_REACH = 4.0
+# Beyond this change of log(scale) a warm start is no better than the kernel limit.
+_WARM_REACH = 1.5
 
 
 class NetworkLimit:
@@ -42,7 +40,9 @@ class NetworkLimit:
         self.log_shape = log_shape - self.log_top
         if self.live.any():
             self.basis = RowBasis(self.X)
-            self.gram = GramSolver(self.basis.rows, screening=screening)
+            self.gram = GramSolver(
+                self.basis.rows, self.basis.gram, screening=screening
+            )
 
     def solve(self, y, scale, warm=None):
         """Return one target's coefficients and dual, and the scale they belong to.
@@ -107,7 +107,7 @@ def kernel_solution(gram, y, start, weights):
     gram.set_weights(weights)
     beta, multiplier = start, np.zeros_like(y)
     for _ in range(2):  # the second round is iterative refinement
-        multiplier = multiplier + gram.solve(y - X @ beta, 1e-12)
+        multiplier = multiplier + gram.solve(y - X @ beta)
         beta = start + weights * (X.T @ multiplier)
     return beta, multiplier
 
@@ -128,10 +128,13 @@ def _solve_scaled(problem, level, kernel, multiplier, warm):
     if warm is not None and level < top:
         solution = _from_warm(problem, level, warm)
         if solution is not None:
-            return *solution, level
+            return solution
     if problem.depth == 2 or problem.biased or level >= top:
         return _from_kernel(problem, level, max(top, level), kernel, multiplier)
-    return _by_interior_point(problem, level, top, kernel, multiplier)
+    # The kernel direction, shrunk into the box.
+    nu = multiplier * np.exp(-top) / problem.kernel_rate
+    nu *= min(1.0, 0.9 / np.max(np.abs(problem.dual(nu))))
+    return _by_interior_point(problem, level, top, np.arctanh(problem.dual(nu)), nu)
 
 
 def _from_kernel(problem, level, top, kernel, multiplier):
@@ -149,11 +152,10 @@ def _from_kernel(problem, level, top, kernel, multiplier):
     )
 
 
-def _by_interior_point(problem, level, top, kernel, multiplier):
+def _by_interior_point(problem, level, start, theta, nu):
     """Depth >= 3, balanced start: any scale under the kernel regime."""
     solved = max(level, _floor(problem))
-    nu = multiplier * np.exp(-top) / problem.kernel_rate
-    beta, nu = interior_point(problem, solved, top, nu)
+    beta, nu = interior_point(problem, solved, start, theta, nu)
     if level < barrier_level(problem.depth, _VERTEX):
         vertex = refine_vertex(problem, level, beta, nu)
         if vertex is not None:
@@ -170,19 +172,25 @@ def _by_interior_point(problem, level, top, kernel, multiplier):
 def _from_warm(problem, level, warm):
     """Return the solution reached from that of a nearby scale, or None."""
     begin, beta, nu = warm
-    if problem.depth > 2:
-        vertex = barrier_level(problem.depth, _VERTEX)
-        if not problem.biased and max(level, begin) < vertex:
-            return refine_vertex(problem, level, beta, nu)
-        if min(level, begin) < _floor(problem) or abs(level - begin) > _WARM_REACH:
-            return None
+    lowest = min(level, begin)
     try:
-        if begin != level:
-            return follow_path(problem, begin, level, beta, nu)
-    except LimitError:
+        if problem.depth == 2 or (problem.biased and lowest >= _floor(problem)):
+            if begin != level:
+                return *follow_path(problem, begin, level, beta, nu), level
+            beta, nu, n_iter = newton(problem, level, beta, nu)
+            return None if n_iter is None else (beta, nu, level)
+        if problem.biased:
+            return None
+        if lowest < barrier_level(problem.depth, _VERTEX):
+            vertex = refine_vertex(problem, level, beta, nu)
+            if vertex is not None:
+                return *vertex, level
+        if lowest < _floor(problem) or abs(begin - level) > _WARM_REACH * problem.depth:
+            return None
+        theta = problem.potential(begin).theta(beta)
+        return _by_interior_point(problem, level, begin, theta, nu)
+    except LimitError:  # of other data, say: start afresh
         return None
-    beta, nu, n_iter = newton(problem, level, beta, nu)
-    return None if n_iter is None else (beta, nu)
 
 
 def _floor(problem):

@@ -180,11 +180,8 @@ def q_norm(coef, init_scale, *, depth=2, init_shape=None):
     >>> import numpy as np
     >>> from skregimes.limits import q_norm
     >>> sparse, dense = np.eye(100)[0], np.full(100, 0.1)
-    >>> for scale in (1e-4, 1.0, 1e2):
-    ...     print(round(q_norm(sparse, scale, depth=3) / q_norm(dense, scale, depth=3), 3))
-    0.1
-    0.981
-    1.0
+    >>> [round(q_norm(sparse, a) / q_norm(dense, a), 3) for a in (1e-60, 0.1, 10.0)]
+    [0.102, 0.293, 1.0]
     """
     coef = check_array(coef, "coef", (1, 2))
     depth = check_depth(depth)
@@ -207,8 +204,8 @@ def _warn_of_floor(coef, scale, solved, depth, shape):
     bound = depth / 2 * solved ** (depth - 2) * np.sum(np.abs(coef) ** (2 / depth)) / l1
     warnings.warn(
         f"init_scale={scale:g} at depth {depth} is under the resolution of double"
-        f" precision, and its l1 vertex could not be certified (nearly tied features, or"
-        f" init_offset is used): this is the solution for init_scale={solved:.4g}. From a"
+        f" precision, and no l1 solution could be certified (nearly tied features, or"
+        f" init_offset is used): this is the limit for init_scale={solved:.4g}. From a"
         f" balanced start its weighted l1 norm exceeds the least one by at most a"
         f" relative {bound:.1g}.",
         RuntimeWarning,

@@ -50,20 +50,22 @@ def tangent_kernel(
     tensor([[ 6.,  7.],
             [ 7., 10.]])
     """
-    weights, fixed = {}, dict(module.named_buffers())
+    weights: dict[str, Tensor] = {}
+    fixed = dict(module.named_buffers())
     for name, weight in module.named_parameters():
         (weights if weight.requires_grad else fixed)[name] = weight.detach()
     if not weights:
         raise ValueError("module has no weight that requires a gradient.")
 
-    def output(weights, x):
-        return functional_call(module, {**weights, **fixed}, (x[None],))[0].reshape(-1)
-
-    def jacobian(points):
-        leaves = vmap(jacrev(output), (None, 0))(weights, points)
-        return [leaf.flatten(start_dim=2) for leaf in leaves.values()]
-
+    output = lambda weights, x: functional_call(
+        module, {**weights, **fixed}, (x[None],)
+    )[0].reshape(-1)
+    jacobian = lambda points: [
+        leaf.flatten(start_dim=2)
+        for leaf in vmap(jacrev(output), (None, 0))(weights, points).values()
+    ]
     left = jacobian(X)
     right = left if Y is None else jacobian(Y)
-    kernel = sum(torch.einsum("iap,jbp->ijab", a, b) for a, b in zip(left, right))
+    kernels = [torch.einsum("iap,jbp->ijab", a, b) for a, b in zip(left, right)]
+    kernel = torch.stack(kernels).sum(dim=0)
     return kernel[:, :, 0, 0] if kernel.shape[-1] == 1 else kernel
