@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import json
 import platform
+import shlex
 import subprocess
 import sys
 import time
@@ -131,7 +132,7 @@ def table(header, rows):
 def save_section(name, text):
     """Replace one section of RESULTS.md, or append it."""
     begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->\n"
-    command = "python -m benchmarks." + " ".join(
+    command = "python -m benchmarks." + shlex.join(
         [Path(sys.argv[0]).stem, *(a for a in sys.argv[1:] if a != "--save")]
     )
     section = f"{begin}\n`{command}`\n\n{environment()}\n\n{text}\n\n{end}"

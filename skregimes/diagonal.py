@@ -582,7 +582,7 @@ default="auto"
 
         def on_node(j, time, loss, coef, df=None):
             coefs[j] = coef
-            loss = table.y_unit[j] ** 2 * (loss + problem.rows.rest[j]) / 2
+            loss = _loss(table.y_unit[j], loss + problem.rows.rest[j])
             state = lambda: self._in_input_units(table, coefs, float)
             return watcher(j, time / problem.unit[j], loss, state)
 
@@ -643,18 +643,19 @@ default="auto"
         relative = self.units == "relative"
         clock = 1 / (problem.unit if relative else problem.time_factor)
         self.time_ = self._each([end.time for end in ends] * clock)
-        y2, rest = table.y_unit**2 / 2, problem.rows.rest
-        self.loss_ = self._each(y2 * ([end.loss for end in ends] + rest))
+        rest = problem.rows.rest
+        self.loss_ = self._each(_loss(table.y_unit, [end.loss for end in ends] + rest))
         if self.early_stopping == "gcv":
             self.df_ = self._each([end.df for end in ends])
-            self.gcv_ = self._each(2 * y2 * [end.gcv for end in ends])
+            gcv = np.array([end.gcv for end in ends])
+            self.gcv_ = self._each(2 * _loss(table.y_unit, gcv))
         for name, value in self._in_input_units(table, coefs, dtype).items():
             setattr(self, name, value)
         trajectories = []
         for j, end in enumerate(ends):
             time, loss, path = end.path
             richness = np.array([problem.potentials[j].richness(c) for c in path])
-            loss = y2[j] * (loss + rest[j])
+            loss = _loss(table.y_unit[j], loss + rest[j])
             trajectories.append(
                 Trajectory(
                     time * clock[j], loss, richness, *table.restore(path, j), end.jumps
@@ -674,12 +675,15 @@ default="auto"
             score = diagonal_diagnostics(potential, end.coef, problem.rows.XT)
             score = {f"{name}_": value for name, value in score.items()}
             score["effective_sparsity_"] = effective_sparsity(end.coef)
-            # Both are homogeneous: of targets of size one, times their size.
+            # Of targets of size one, brought to those of y. At depth 1, where no scale
+            # goes along, the dual is linear in y and the norm quadratic.
             unit = self._network.y_unit[j]
-            score["q_norm_"] = unit * problem.q_norm(j, end.coef)
+            linear = unit if self.depth == 1 else 1.0
+            with np.errstate(over="ignore"):
+                score["q_norm_"] = linear * unit * problem.q_norm(j, end.coef)
             if end.dual is not None:
                 score["lasso_equivalent_alpha_"] = unit * problem.lasso_alpha(j, end)
-                score["dual_coef_"] = problem.dual_of_samples(end.dual)
+                score["dual_coef_"] = linear * problem.dual_of_samples(end.dual)
             if end.log_effective_scale is not None:
                 score["effective_init_scale_"] = np.exp(end.log_effective_scale)
             for name, value in score.items():
@@ -716,6 +720,12 @@ default="auto"
                 advice = _ADVICE[end.status].format(time=end.time, **self.get_params())
                 warnings.warn(f"The flow {advice}", ConvergenceWarning, stacklevel=3)
                 break
+
+
+def _loss(unit, mse):
+    """Return the loss of targets of a size, inf where its square overflows."""
+    with np.errstate(over="ignore"):
+        return (unit * np.sqrt(mse)) ** 2 / 2
 
 
 @dataclass

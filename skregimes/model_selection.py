@@ -32,8 +32,8 @@ _SCALES = (30.0, 3.0, 1.0, 0.3, 0.1, 0.03, 3e-3, 3e-5)
 _DEEP_GCV_SCALES = (0.5,)
 # Flows that are only compared end where this share of the loss is left to be learnt.
 _PATH_TOL = 1e-8
-# Range of relative times: fits are chosen at 1 to 30, on spectra up to 1e6.
-_TIMES = (0.1, 1e6)
+# Range of relative times: fits are chosen at 1 to 30, on spectra far later.
+_TIMES = (0.1, 1e5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,7 +231,7 @@ class DiagonalNetRegressorCV(DiagonalNetFit):
         scale well, 0.5 alone. With ``units="paper"`` they must be given.
 
     n_times : int, default=60
-        Number of stopping times, log-spaced from 0.1 to 1e6 relative units; only for
+        Number of stopping times, log-spaced from 0.1 to 1e5 relative units; only for
         ``criterion="cv"``. Generalised cross-validation looks at every step.
 
     times : array-like of shape (n_times,), default=None
@@ -443,8 +443,8 @@ class DiagonalNetRegressorCV(DiagonalNetFit):
         gcv = GCV(effective_samples(table.weight), self.fit_intercept)
         paths = follow_scales(
             problems,
-            max_time=np.full((len(problems), Y.shape[1]), np.inf),
-            tol=max(self.tol, _PATH_TOL),
+            max_time=_TIMES[1] * np.array([problem.unit for problem in problems]),
+            tol=_PATH_TOL,
             rtol=self.path_rtol,
             max_iter=self.max_iter,
             gcv=gcv,

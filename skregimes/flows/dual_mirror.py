@@ -15,7 +15,7 @@ import numpy as np
 from scipy.linalg.blas import dsyrk, ssyrk
 from scipy.linalg.lapack import dpotrf, dpotrs, spotrf, spotrs
 
-from skregimes.flows.rosenbrock import RODAS3, RODAS4
+from skregimes.flows.rosenbrock import RODAS4
 from skregimes.limits.potentials import DiagonalPotential
 
 __all__ = ["DualPath", "dual_mirror_flow"]
@@ -27,8 +27,10 @@ _LOSS_FLOOR = 1e-26
 # Up to this many rows a batched inverse beats a loop over Cholesky factors, and up to
 # its square of entries a batched product one over rank updates.
 _SMALL = 48
-# From this tolerance on a method of order three in single precision Jacobians serves.
+# From this tolerance on Jacobians in single precision serve, where they are well
+# conditioned.
 _ROUGH = 5e-3
+_EPS32 = 1e-7
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class DualPath:
             gram = self.problem.gram(self.problem.theta(start), [0.0])
             for i in np.flatnonzero((node == j) & (times > self.time[j])):
                 elapsed = times[i] - self.time[j]
-                new, _ = self.problem.step(RODAS4, start, gram, elapsed * scale)
+                new, _ = self.problem.step(start, gram, elapsed * scale)
                 if not np.all(np.isfinite(self.problem.coef(new))):
                     # Beyond the pole, in a step that the flow's own error allowed.
                     share = elapsed / (self.time[j + 1] - self.time[j])
@@ -93,25 +95,27 @@ class DualPath:
 class _Features:
     """Features shared by all problems, and their weighted Gram matrices."""
 
-    def __init__(self, XT, single=False):
+    def __init__(self, XT, rough=False):
         self.XT = XT
         self.norms2 = np.einsum("dr,dr->d", XT, XT)
-        self.copy = XT.astype(np.float32) if single else XT
+        self.single = XT.astype(np.float32) if rough else None
 
     def gram(self, weights, drop):
         """Return ``X diag(w) X.T`` for each row of weights.
 
         ``drop`` bounds the trace of what may be left out: features whose weight is
-        negligible cost nothing.
+        negligible cost nothing, and single precision serves where its rounding is.
         """
         d, r = self.XT.shape
         if d * r <= _SMALL**2:
             return np.matmul((self.XT * weights[..., None]).transpose(0, 2, 1), self.XT)
         out = np.empty((len(weights), r, r))
-        syrk = ssyrk if self.copy.dtype == np.float32 else dsyrk
         for full, weight, slack in zip(out, weights, drop, strict=True):
-            XT = self.copy
-            keep = np.flatnonzero(weight * self.norms2 * d > slack)
+            mass = weight * self.norms2
+            XT, syrk = self.XT, dsyrk
+            if self.single is not None and _EPS32 * mass.sum() < slack:
+                XT, syrk = self.single, ssyrk
+            keep = np.flatnonzero(mass * d > slack)
             if len(keep) < 0.7 * d:
                 XT, weight = XT[keep], weight[keep]
             if len(XT):
@@ -191,26 +195,28 @@ class _Problems:
             weights = weights * self.shape
         return self.features.gram(weights, drop)
 
-    def step(self, method, dual, gram, h, field=None):
+    def step(self, dual, gram, h, field=None):
         """Return a step's end and its error estimate."""
         with np.errstate(all="ignore"):
             field = self.field(dual) if field is None else field
-            solve = _Implicit(gram, h * method.gamma)
-            return method.step(dual, field, self.field, solve, h[:, None])
+            solve = _Implicit(gram, h * RODAS4.gamma)
+            return RODAS4.step(dual, field, self.field, solve, h[:, None])
 
 
-def _sensitivity_step(N, A0, A1, h):
+def _sensitivity_step(N, A0, A1, h, rough):
     """Advance ``N = d dual / d y``, which follows ``N' = I - A N``.
 
     A singly diagonally implicit method of order two, L-stable, one factorisation.
     """
-    A = (0.5 * (A0 + A1)).astype(N.dtype, copy=False)
-    gamma = 1 - 0.5**0.5
+    A = 0.5 * (A0 + A1)
+    size = np.max(h * np.einsum("bii->b", A))
+    dtype = np.float32 if rough and size * _EPS32 < 1e-4 else np.float64
+    A, N, h = A.astype(dtype), N.astype(dtype), h.astype(dtype)
+    gamma = dtype(1 - 0.5**0.5)
     solve = _Implicit(A, gamma * h)
-    h = h[:, None, None].astype(N.dtype)
-    eye = np.eye(A.shape[-1], dtype=N.dtype)
-    middle = solve(N + gamma * h * eye)
-    return solve(N + (1 / gamma - 1) * (middle - N) + gamma * h * eye)
+    shift = (gamma * h)[:, None, None] * np.eye(A.shape[-1], dtype=dtype)
+    middle = solve(N + shift)
+    return solve(N + (1 / gamma - 1) * (middle - N) + shift)
 
 
 def dual_mirror_flow(
@@ -261,9 +267,8 @@ def dual_mirror_flow(
     """
     n_problems = len(y)
     rough = rtol >= _ROUGH
-    features = _Features(XT, single=rough)
+    features = _Features(XT, rough)
     base = _Problems(features, y, potential)
-    method = RODAS3 if rough else RODAS4
     scale = np.exp(base.log_rate[:, 0])
     tol = max(tol, _LOSS_FLOOR)
     per_problem = lambda v: np.broadcast_to(np.asarray(v, float), (n_problems,)).copy()
@@ -284,7 +289,7 @@ def dual_mirror_flow(
     A = now.gram(theta, np.zeros(n_problems))
     N = None
     if with_df:
-        N = np.zeros_like(A, dtype=np.float32 if rough else np.float64)
+        N = np.zeros_like(A)
     norms2 = np.where(features.norms2 > 0, features.norms2, np.inf)
     floor = _FLOOR * np.max(np.abs(y @ XT.T) / norms2, axis=1)
     probe = np.empty((coef.shape[1], 0)) if probe is None else probe
@@ -312,7 +317,7 @@ def dual_mirror_flow(
         last = h >= end[alive] - time
         try:
             with np.errstate(all="ignore"):
-                new, error = now.step(method, dual, A, h, field)
+                new, error = now.step(dual, A, h, field)
                 new_theta = now.theta(new)
                 new_coef = now.potential.coef(new_theta)
                 new_field = now.residual(new_coef)
@@ -325,7 +330,7 @@ def dual_mirror_flow(
             ok = (size <= 1) & (new_loss <= loss + slack)
             n_iter[alive] += 1
             with np.errstate(all="ignore"):
-                grow = 0.9 * np.maximum(size, 1e-12) ** (-1 / method.order)
+                grow = 0.9 * np.maximum(size, 1e-12) ** (-1 / RODAS4.order)
             grow = np.where(np.isfinite(grow), np.clip(grow, 0.2, 5.0), 0.2)
             grow = np.where(ok, grow, np.minimum(grow, 0.5))
             if ok.any():
@@ -335,7 +340,9 @@ def dual_mirror_flow(
                 A_new = part.gram(new_theta[done], rtol / reach)
                 df = np.zeros(len(done))
                 if N is not None:
-                    N[done] = _sensitivity_step(N[done], A[done], A_new, h[done])
+                    N[done] = _sensitivity_step(
+                        N[done], A[done], A_new, h[done], rough
+                    )
                     df = np.einsum("bij,bji->b", A_new, N[done])
                 time[done] = np.where(
                     last[done], end[alive[done]], time[done] + h[done]

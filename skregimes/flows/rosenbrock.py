@@ -1,14 +1,14 @@
 """Linearly implicit Runge-Kutta (Rosenbrock) methods, as tables of numbers.
 
 One step of size ``h`` from ``y`` of ``y' = f(y)`` with Jacobian ``J`` solves, stage by
-stage, ``(I / (h gamma) - J) k_i = f(y + sum_j a_ij k_j) + sum_j c_ij k_j / h``. Both
-methods are stiffly accurate and L-stable: a step far beyond a fast transient lands on
-the slow solution, which is what makes their cost independent of stiffness.
+stage, ``(I / (h gamma) - J) k_i = f(y + sum_j a_ij k_j) + sum_j c_ij k_j / h``. A
+stiffly accurate and L-stable method lands on the slow solution when it steps far beyond
+a fast transient, which is what makes its cost independent of stiffness.
 """
 
 from dataclasses import dataclass
 
-__all__ = ["RODAS3", "RODAS4", "Rosenbrock"]
+__all__ = ["RODAS4", "Rosenbrock"]
 
 
 @dataclass(frozen=True)
@@ -51,15 +51,6 @@ class Rosenbrock:
                 new = new + weight * k
         return new, stages[-1]
 
-
-# Sandu et al., Atmospheric Environment 31 (1997): order 3, three evaluations.
-RODAS3 = Rosenbrock(
-    order=3,
-    gamma=0.5,
-    a=((), (0.0,), (2.0, 0.0), (2.0, 0.0, 1.0)),
-    c=((), (4.0,), (1.0, -1.0), (1.0, -1.0, -8.0 / 3.0)),
-    weights=(2.0, 0.0, 1.0, 1.0),
-)
 
 # Hairer and Wanner, Solving Ordinary Differential Equations II, section IV.7: order 4.
 _A5 = (1.221224509226641, 6.019134481288629, 12.53708332932087, -0.6878860361058950)

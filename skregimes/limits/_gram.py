@@ -26,8 +26,7 @@ def weighted_gram(X, weights):
     gram = np.zeros((n, n), order="F")
     width = max(1, _BLOCK // n)
     for start in range(0, d, width):
-        block = np.ascontiguousarray(X[:, start : start + width])
-        block = block * root[start : start + width]
+        block = X[:, start : start + width] * root[start : start + width]
         # syrk does half the work of a general product.
         gram = dsyrk(1.0, block.T, 1.0, gram, trans=1, lower=1, overwrite_c=1)
     return gram

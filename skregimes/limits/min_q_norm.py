@@ -146,8 +146,9 @@ def q_norm(coef, init_scale, *, depth=2, init_shape=None):
     """Return the potential that the initialization of a diagonal net minimizes.
 
     ``sum_i alpha**depth * w_i**2 * q(coef_i / (alpha * w_i)**depth)`` with ``alpha =
-    init_scale`` and ``w = init_shape``, where ``q' `` is the inverse of the link from
-    the dual to the coefficients: ``q'(b) = arcsinh(b / 2)`` at depth 2.
+    init_scale`` and ``w = init_shape``, where ``q'`` is the inverse of the link from
+    the dual to the coefficients: ``q'(b) = arcsinh(b / 2)`` at depth 2. At depth 1 it
+    is ``sum(coef**2) / 2``, whatever the initialization.
 
     Parameters
     ----------
@@ -181,7 +182,7 @@ def q_norm(coef, init_scale, *, depth=2, init_shape=None):
     >>> from skregimes.limits import q_norm
     >>> sparse, dense = np.eye(100)[0], np.full(100, 0.1)
     >>> [round(q_norm(sparse, a) / q_norm(dense, a), 3) for a in (1e-60, 0.1, 10.0)]
-    [0.102, 0.293, 1.0]
+    [0.101, 0.243, 1.0]
     """
     coef = check_array(coef, "coef", (1, 2))
     depth = check_depth(depth)
@@ -193,7 +194,8 @@ def q_norm(coef, init_scale, *, depth=2, init_shape=None):
         )
     potential = DiagonalPotential(depth, np.log(check_scale(init_scale)) + log_shape)
     # potential.value is a**depth * q: restore Woodworth's weight of each feature.
-    value = np.sum(np.exp((2 - depth) * log_shape) * potential.value(coef), axis=-1)
+    weights = np.exp(-max(depth - 2, 0) * log_shape)
+    value = np.sum(weights * potential.value(coef), axis=-1)
     return float(value) if value.ndim == 0 else value
 
 
