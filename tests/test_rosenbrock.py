@@ -35,7 +35,12 @@ def slope(sizes, errors):
 def test_order_of_convergence(method):
     start, end = np.array([2.0, 0.5]), 1.5
     exact = solve_ivp(
-        lambda t, y: lotka_volterra(y), (0, end), start, "DOP853", rtol=1e-13, atol=1e-14
+        lambda t, y: lotka_volterra(y),
+        (0, end),
+        start,
+        "DOP853",
+        rtol=1e-13,
+        atol=1e-14,
     ).y[:, -1]
     counts, errors = np.array([80, 160, 320]), []
     for count in counts:
@@ -81,9 +86,7 @@ def test_linear_decay_is_damped_at_any_stiffness(method, z):
 def test_a_stiff_step_lands_on_the_slow_solution(method):
     # y1' = -y1, y2' = -1e9 (y2 - y1**2): beyond the transient y2 = y1**2 + O(1e-9).
     rate, h = 1e9, np.array([[0.01]])
-    field = lambda y: np.stack(
-        [-y[:, 0], -rate * (y[:, 1] - y[:, 0] ** 2)], axis=-1
-    )
+    field = lambda y: np.stack([-y[:, 0], -rate * (y[:, 1] - y[:, 0] ** 2)], axis=-1)
     y = np.array([[1.0, 1.5]])
     for _ in range(100):
         J = np.array([[-1.0, 0.0], [2 * rate * y[0, 0], -rate]])

@@ -70,9 +70,7 @@ def test_the_spectrum_is_that_of_the_data(make):
     assert rows.rank == rank
     np.testing.assert_allclose(np.sqrt(rows.eigvals[::-1]), singular[:rank], rtol=1e-9)
     assert rows.XT.shape == (X.shape[1], min(X.shape))
-    np.testing.assert_allclose(
-        rows.eigvecs.T @ rows.eigvecs, np.eye(rank), atol=1e-12
-    )
+    np.testing.assert_allclose(rows.eigvecs.T @ rows.eigvecs, np.eye(rank), atol=1e-12)
     # Targets keep nothing that the features cannot reach.
     np.testing.assert_allclose(
         rows.y @ rows.eigvecs @ rows.eigvecs.T, rows.y, atol=1e-13

@@ -14,9 +14,7 @@ def test_scores_of_ridge_are_those_of_its_hat_matrix():
         H = X @ np.linalg.solve(X.T @ X + penalty * np.eye(5), X.T)
         left = np.eye(12) - H
         expected = 12 * np.sum((left @ y) ** 2) / np.trace(left) ** 2
-        score = generalized_cross_validation(
-            np.mean((left @ y) ** 2), np.trace(H), 12
-        )
+        score = generalized_cross_validation(np.mean((left @ y) ** 2), np.trace(H), 12)
         assert score == pytest.approx(expected, rel=1e-12)
 
 

@@ -222,7 +222,7 @@ def follow(problem, *, max_time, tol, rtol, max_iter, gcv=None, on_node=None):
         rtol=rtol,
         max_iter=max_iter,
         with_df=gcv is not None,
-        on_node=_watchers(gcv, rows.rest, on_node),
+        on_node=_watchers(gcv, rows.rest, problem.unit, on_node),
     )
     return [_end_of_path(path, rows.rest[j], gcv) for j, path in enumerate(paths)]
 
@@ -261,17 +261,21 @@ def follow_scales(problems, *, max_time, tol, rtol, max_iter, gcv=None, probe=No
         max_iter=max_iter,
         with_df=gcv is not None,
         probe=probe,
-        on_node=_watchers(gcv, np.tile(rows.rest, len(problems))),
+        on_node=_watchers(
+            gcv,
+            np.tile(rows.rest, len(problems)),
+            np.concatenate([problem.unit for problem in problems]),
+        ),
     )
     n = len(rows.y)
     return [paths[i : i + n] for i in range(0, len(paths), n)]
 
 
-def _watchers(gcv, rest, on_node=None):
+def _watchers(gcv, rests, units, on_node=None):
     """Return what a flow is to call at its nodes, so that it ends in time."""
     if gcv is None:
         return on_node
-    watchers = [gcv.watch(value) for value in rest]
+    watchers = [gcv.watch(*each) for each in zip(rests, units, strict=True)]
 
     def watch(j, time, loss, coef, df):
         stop = on_node is not None and on_node(j, time, loss, coef, df)

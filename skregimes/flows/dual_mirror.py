@@ -29,7 +29,7 @@ _LOSS_FLOOR = 1e-26
 _SMALL = 48
 # From this tolerance on Jacobians in single precision serve, where they are well
 # conditioned.
-_ROUGH = 5e-3
+_ROUGH = 5e-4
 _EPS32 = 1e-7
 
 
@@ -340,9 +340,7 @@ def dual_mirror_flow(
                 A_new = part.gram(new_theta[done], rtol / reach)
                 df = np.zeros(len(done))
                 if N is not None:
-                    N[done] = _sensitivity_step(
-                        N[done], A[done], A_new, h[done], rough
-                    )
+                    N[done] = _sensitivity_step(N[done], A[done], A_new, h[done], rough)
                     df = np.einsum("bij,bji->b", A_new, N[done])
                 time[done] = np.where(
                     last[done], end[alive[done]], time[done] + h[done]

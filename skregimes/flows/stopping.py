@@ -69,12 +69,13 @@ class GCV:
             residual, df + self.intercept, self.n_samples
         )
 
-    def watch(self, rest):
+    def watch(self, rest, unit):
         """Return a function ``(time, loss, df)`` that tells when a path may end.
 
-        ``rest`` is what ``loss`` lacks to the mean squared residual.
+        ``rest`` is what ``loss`` lacks to the mean squared residual, ``unit`` the time
+        before which nothing happens.
         """
-        best, best_time, since = np.inf, 0.0, np.inf
+        best, best_time, since = np.inf, unit, np.inf
 
         def watcher(time, loss, df):
             nonlocal best, best_time, since
@@ -82,8 +83,8 @@ class GCV:
             since = min(since, time) if too_many else np.inf
             score = self.score(loss + rest, df)
             if -0.5 < df and not too_many and score < best:
-                best, best_time = score, time
-            late = time > self.patience * best_time > 0 and score > best
+                best, best_time = score, max(time, unit)
+            late = time > self.patience * best_time and score > best
             return late or time > _SATURATED * since
 
         return watcher
