@@ -1,7 +1,7 @@
 # Every target makes .venv by itself, once, and again when pyproject.toml changes.
 #
 #   make demo PYTHON=python3.12              another interpreter (3.11 or newer)
-#   make demo TORCH="torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"
+#   make demo TORCH="torch==2.13.0 --index-url ..."
 #                                            another build of torch
 PYTHON ?= python3
 TORCH ?= torch==2.13.0

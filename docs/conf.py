@@ -53,12 +53,15 @@ html_theme = "pydata_sphinx_theme"
 html_title = "skregimes"
 html_static_path = ["_static"]
 html_show_sourcelink = False
+# Pages without subpages have nothing to show there.
+html_sidebars = {"getting_started": [], "extending": [], "changelog": []}
 html_theme_options = {"show_prev_next": False, "navigation_with_keys": False}
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
     "filename_pattern": "/plot_",
+    "within_subsection_order": "FileNameSortKey",
     "doc_module": ("skregimes",),
     "backreferences_dir": "generated/backreferences",
     "reference_url": {"skregimes": None},

@@ -92,8 +92,8 @@ fig.suptitle("5 of 1000 coefficients, 100 samples")
 plt.show()
 
 # %%
-# How many samples a small enough :math:`\alpha` saves
-# ----------------------------------------------------
+# How many samples a small enough scale saves
+# -------------------------------------------
 # The scale from which the target is found depends on the number of samples: close to
 # the fewest with which the minimum :math:`\ell_1` norm finds it, depth 2 needs a minute
 # :math:`\alpha`. Depth 3 does not. The error is 0.025 on the white line.

@@ -132,11 +132,11 @@ class FlowEstimator(CallbackSupportMixin, BaseEstimator, ABC):
 
     @property
     def regime_(self):
-        """ "kernel", "transition" or "rich", from ``richness_``."""
+        """Name of the regime: "kernel", "transition" or "rich", from ``richness_``."""
         return regime(self.richness_)
 
     def _watch(self, X, y, sample_weight):
-        """Return a `Watcher`, or None where nobody watches and nothing is to be paid."""
+        """Return a `Watcher`, or None where nobody watches: that is free."""
         if not self.verbose and not hasattr(self, "_skl_callbacks"):
             return None
         return Watcher(self, X, y, sample_weight)

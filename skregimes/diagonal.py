@@ -475,8 +475,8 @@ default="auto"
                 )
         if self.solver == "limit" and not self._runs_to_the_end():
             raise ValueError(
-                "solver='limit' is the limit of infinite time; set early_stopping=False "
-                "and max_time=None, or use solver='dual_mirror'."
+                "solver='limit' is the limit of infinite time; set max_time=None and "
+                "early_stopping=False, or use solver='dual_mirror'."
             )
         if self.solver == "inverse_scale_space" and self.depth < 3:
             raise ValueError("solver='inverse_scale_space' needs depth >= 3.")
@@ -721,8 +721,8 @@ default="auto"
                 )
             if end.status == "stalled":
                 raise FloatingPointError(
-                    f"Beyond time {np.max(self.time_):.6g} the flow needs steps below the "
-                    "resolution of float64; the estimator holds its state there. "
+                    f"Beyond time {np.max(self.time_):.6g} the flow needs steps below "
+                    "the resolution of float64; the estimator holds its state there. "
                     "Use solver='auto', or a larger init_scale or rtol."
                 )
             if end.status == "max_iter":

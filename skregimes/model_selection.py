@@ -1,5 +1,6 @@
 """Choosing the initial scale and the stopping time."""
 
+import warnings
 from dataclasses import dataclass
 from numbers import Integral
 
@@ -40,7 +41,7 @@ _TIMES = (0.1, 1e5)
 class InitScalePath:
     """Coefficients for many scales and times.
 
-    Attributes
+    Parameters
     ----------
     init_scales : ndarray of shape (n_scales,)
         Scales, decreasing, in the units asked for.
@@ -98,8 +99,19 @@ def init_scale_path(
         Stopping times; None is the limit of infinite time alone.
     units : {"relative", "paper"}, default="relative"
         Units of scales and times, see `DiagonalNetRegressor`.
-    init_shape, standardize, fit_intercept, sample_weight, rtol, max_iter
-        See `DiagonalNetRegressor`.
+    init_shape : array-like of shape (n_features,), default=None
+        Shape of the initial weights, see `DiagonalNetRegressor`.
+    standardize : bool, default=None
+        Whether features are divided by their standard deviation; None means yes for
+        ``units="relative"``.
+    fit_intercept : bool, default=True
+        Whether X and y are centred.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the squared errors.
+    rtol : float, default=1e-3
+        Relative error of the coefficients allowed in a step of the flow.
+    max_iter : int, default=100_000
+        Bound on the steps of the flow.
 
     Returns
     -------
@@ -119,7 +131,7 @@ def init_scale_path(
     >>> X, y = make_regression(20, 50, n_informative=3, random_state=0)
     >>> path = init_scale_path(X, y, init_scales=[10, 1e-4])
     >>> print(path.coefs.shape, path.richness[:, 0].round(2))
-    (2, 1, 50) [0.   0.91]
+    (2, 1, 50) [0.19 0.92]
     """
     settings = DiagonalNetRegressor(
         depth=depth,
@@ -252,16 +264,38 @@ class DiagonalNetRegressorCV(DiagonalNetFit):
         Score to maximise over the folds; None is the negative mean squared error.
         Only for ``criterion="cv"``.
 
-    units, init_shape, standardize, fit_intercept, tol, rtol, max_iter, verbose
-        See `DiagonalNetRegressor`. In each fold, relative units are those of the fold's
-        training part, as they would be in `GridSearchCV`.
+    units : {"relative", "paper"}, default="relative"
+        Units of scales and times, see `DiagonalNetRegressor`. In each fold, relative
+        units are those of the fold's training part, as they would be in `GridSearchCV`.
+
+    init_shape : array-like of shape (n_features,), default=None
+        Shape of the initial weights, see `DiagonalNetRegressor`.
+
+    standardize : bool, default=None
+        Whether features are divided by their standard deviation; None means yes for
+        ``units="relative"``.
+
+    fit_intercept : bool, default=True
+        Whether X and y are centred.
+
+    tol : float, default=1e-10
+        Where the chosen flow stops at the latest, see `DiagonalNetRegressor`.
+
+    rtol : float, default=1e-3
+        Relative error of the coefficients allowed in a step of the chosen flow.
 
     path_rtol : float, default=3e-2
         Like ``rtol``, for the flows that are only compared; the chosen one is followed
         again at ``rtol``.
 
+    max_iter : int, default=100_000
+        Bound on the steps of a flow.
+
     n_jobs : int, default=None
         Folds followed in parallel, see `joblib.Parallel`.
+
+    verbose : int or bool, default=0
+        Print a line for each decade of time of the chosen flow.
 
     Attributes
     ----------
@@ -436,8 +470,12 @@ class DiagonalNetRegressorCV(DiagonalNetFit):
     def _search_gcv(self, X, Y, weight):
         for name in ("times", "scoring", "cv"):
             if getattr(self, name) is not None:
-                raise ValueError(f"{name} is for criterion='cv', not for 'gcv'.")
-        settings = self._settings()
+                warnings.warn(
+                    f"criterion='gcv' makes no use of {name}.",
+                    UserWarning,
+                    stacklevel=4,
+                )
+        settings, size = self._settings(), _size(Y)
         table = settings._table(X, Y, weight)
         problems = _problems(settings, table, self.init_scales_)
         gcv = GCV(effective_samples(table.weight), self.fit_intercept)
@@ -457,11 +495,13 @@ class DiagonalNetRegressorCV(DiagonalNetFit):
                     path.time, path.loss + problems[0].rows.rest[j], path.df
                 )
                 times[i, j] = time / _clock(settings, problems[i])[j]
-                scores[i] += score * table.y_unit[j] ** 2 / Y.shape[1]
-        self.gcv_path_ = scores
+                scores[i] += score * (table.y_unit[j] / size) ** 2 / Y.shape[1]
+        self.gcv_path_ = _square_units(scores, size)
         best = int(np.argmin(scores))
         self._tabulate(
-            [{"init_scale": float(a)} for a in self.init_scales_], -scores[:, None]
+            [{"init_scale": float(a)} for a in self.init_scales_],
+            -scores[:, None],
+            -self.gcv_path_[:, None],
         )
         # The same search along the chosen path, at full accuracy, ends a little later.
         end = 4 * times[best].max()
@@ -486,32 +526,40 @@ class DiagonalNetRegressorCV(DiagonalNetFit):
             )
             for train, test in splits
         )  # fmt: skip
-        self.mse_path_ = np.stack([mse for mse, _ in folds], axis=-1)
-        scores = -self.mse_path_
+        mse = np.stack([mse for mse, _ in folds], axis=-1)
+        self.mse_path_ = _square_units(mse, _size(Y))
+        scores, shown = -mse, -self.mse_path_
         if scorer is not None:
-            scores = np.stack([score for _, score in folds], axis=-1)
+            scores = shown = np.stack([score for _, score in folds], axis=-1)
         params = [
             {"init_scale": float(scale), "max_time": float(time)}
             for scale in self.init_scales_
             for time in self.times_
         ]
-        self._tabulate(params, scores.reshape(len(params), -1))
+        self._tabulate(
+            params, scores.reshape(len(params), -1), shown.reshape(len(params), -1)
+        )
         return {**params[self.best_index_], "early_stopping": False}
 
-    def _tabulate(self, params, scores):
-        """Set what `GridSearchCV` would know of the search."""
+    def _tabulate(self, params, scores, shown):
+        """Set what `GridSearchCV` would know of the search.
+
+        ``scores`` decide, ``shown`` are the same in the units of y, where they may
+        overflow.
+        """
         mean = scores.mean(axis=1)
         results = {"params": params}
         for name in params[0]:
             results[f"param_{name}"] = np.array([row[name] for row in params])
-        for k, column in enumerate(scores.T):
+        for k, column in enumerate(shown.T):
             results[f"split{k}_test_score"] = column
-        results["mean_test_score"] = mean
-        results["std_test_score"] = scores.std(axis=1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            results["mean_test_score"] = shown.mean(axis=1)
+            results["std_test_score"] = shown.std(axis=1)
         results["rank_test_score"] = rankdata(-mean, method="min").astype(int)
         self.cv_results_ = results
         self.best_index_ = int(np.argmax(mean))
-        self.best_score_ = float(mean[self.best_index_])
+        self.best_score_ = float(results["mean_test_score"][self.best_index_])
 
 
 class _Predictions(RegressorMixin, BaseEstimator):
@@ -525,6 +573,17 @@ class _Predictions(RegressorMixin, BaseEstimator):
 
     def predict(self, X):
         return self.values
+
+
+def _size(Y):
+    """Return the size of the targets: errors are compared in its units."""
+    return np.max(np.abs(Y)) or 1.0
+
+
+def _square_units(errors, size):
+    """Return squared errors in the targets' units, inf where they overflow."""
+    with np.errstate(over="ignore"):
+        return (np.sqrt(errors) * size) ** 2
 
 
 def _clock(settings, problem):
@@ -544,7 +603,7 @@ def _check_path(path):
 
 
 def _fold(settings, X, Y, weight, train, test, scales, times, rtol, scorer):
-    """Mean squared errors, and scores, of one fold, (n_scales, n_times)."""
+    """Mean squared errors for targets of size one, and scores, (n_scales, n_times)."""
     for part, name in ((train, "train"), (test, "test")):
         if not np.any(weight[part] > 0):
             raise ValueError(f"All samples of a fold's {name} part have weight zero.")
@@ -560,7 +619,7 @@ def _fold(settings, X, Y, weight, train, test, scales, times, rtol, scorer):
         max_iter=settings.max_iter,
         probe=probe,
     )
-    share = weight[test] / weight[test].sum()
+    share, size = weight[test] / weight[test].sum(), _size(Y)
     mse = np.zeros((len(scales), len(times)))
     scores = np.zeros_like(mse)
     for i, row in enumerate(paths):
@@ -569,7 +628,7 @@ def _fold(settings, X, Y, weight, train, test, scales, times, rtol, scorer):
             _check_path(path)
             values = _at_times(path, raw[i, j])
             predicted[:, :, j] = table.y_mean[j] + table.y_unit[j] * values
-        mse[i] = np.mean((predicted - Y[test]) ** 2, axis=2) @ share
+        mse[i] = np.mean(((predicted - Y[test]) / size) ** 2, axis=2) @ share
         if scorer is not None:
             truth, options = Y[test], {}
             if Y.shape[1] == 1:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skregimes.flows.stopping import gcv_minimum, generalized_cross_validation
+from skregimes.flows.stopping import GCV, generalized_cross_validation
 
 
 def test_scores_of_ridge_are_those_of_its_hat_matrix():
@@ -16,6 +16,10 @@ def test_scores_of_ridge_are_those_of_its_hat_matrix():
         expected = 12 * np.sum((left @ y) ** 2) / np.trace(left) ** 2
         score = generalized_cross_validation(np.mean((left @ y) ** 2), np.trace(H), 12)
         assert score == pytest.approx(expected, rel=1e-12)
+
+
+def gcv_minimum(time, residual, df, n_samples, *, intercept):
+    return GCV(n_samples, intercept).choose(time, residual, df)
 
 
 def test_saturated_fits_score_inf():
@@ -99,3 +103,49 @@ def test_the_order_of_neighbours_bounds_the_refinement():
         low, high = max(best - 1, 0), min(best + 1, 30)
         assert time[low] <= chosen <= time[high]
         assert df[low] <= used <= df[high]
+
+
+def walk(gcv, time, loss, df, rest=0.0, unit=1.0):
+    """Time at which a watched path ends."""
+    watcher = gcv.watch(rest, unit)
+    stops = [watcher(*point) for point in zip(time, loss, df, strict=True)]
+    return time[stops.index(True)] if True in stops else np.inf
+
+
+def test_a_path_ends_when_patience_does():
+    # The score is smallest at time 4, and patience is a factor of 5.
+    time = np.arange(1.0, 40.0)
+    loss, df = 1 + np.abs(np.log(time / 4)), np.ones(39)
+    assert walk(GCV(20.0, True, patience=5.0), time, loss, df) == 21.0
+    assert walk(GCV(20.0, True, patience=100.0), time, loss, df) == np.inf
+    # Before one unit of time nothing is expected to happen.
+    assert walk(GCV(20.0, True, patience=5.0), time, loss, df, unit=7.0) == 36.0
+
+
+def test_patience_counts_from_the_last_better_score():
+    # Two valleys: the second, lower one begins to fall before patience ends.
+    time = np.geomspace(1, 1e4, 200)
+    loss = 2 - 0.1 * np.log(time) + np.sin(np.log(time))
+    end = walk(GCV(20.0, False, patience=30.0), time, loss, np.ones(200))
+    lowest = time[np.argmin(loss[: np.searchsorted(time, end)])]
+    assert lowest == pytest.approx(np.exp(1.5 * np.pi), rel=0.2)
+    assert end == pytest.approx(30 * lowest, rel=0.1)
+
+
+def test_a_path_that_stays_saturated_ends():
+    time = np.arange(1.0, 30.0)
+    falling = 1 / time**4
+    df = np.where(time >= 5, 8.0, 1.0)
+    assert walk(GCV(10.0, True, patience=1e9), time, falling, df) == 11.0
+    # A peak of df that passes is a jump, not the end.
+    df = np.where(time == 5, 500.0, 1.0)
+    assert walk(GCV(10.0, True, patience=1e9), time, falling, df) == np.inf
+
+
+def test_watching_includes_what_cannot_be_learnt():
+    # With a large rest the rise of df outweighs the fall of the loss.
+    time = np.arange(1.0, 60.0)
+    loss, df = np.exp(-time), np.minimum(time / 10, 5)
+    gcv = GCV(10.0, False, patience=3.0)
+    assert walk(gcv, time, loss, df, rest=1.0) < np.inf
+    assert walk(gcv, time, 1e3 / 3**time, df, rest=0.0) > 40

@@ -6,7 +6,7 @@ __all__ = ["diagonal_diagnostics", "log_kernel_weights"]
 
 
 def log_kernel_weights(potential, coef, at):
-    """Logs of the tangent kernel's weights, one for each feature.
+    """Return logs of the tangent kernel's weights, one for each feature.
 
     Parameters
     ----------

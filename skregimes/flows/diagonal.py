@@ -21,8 +21,9 @@ __all__ = [
     "sweep",
 ]
 
-# At depth >= 3 and ``alpha**(depth - 2)`` below this (in units of the coefficients) flow
-# and sweeping limit differ by about as much, but for a share of time ten times as large.
+# At depth >= 3 and ``alpha**(depth - 2)`` below this, in units of the coefficients,
+# flow and sweeping limit differ by about as much, but for a share of time ten times as
+# large: at the jumps.
 _SWEEP_BELOW = 1e-6
 
 _TRAJECTORY_POINTS = 100
@@ -159,7 +160,7 @@ class DiagonalProblem:
         return float(pull / rate / end.time)
 
     def dual_of_samples(self, dual):
-        """Return the dual of a reduced problem for its samples, as `min_q_norm` has it."""
+        """Return a reduced problem's dual for its samples, as `min_q_norm` has it."""
         if self.depth > 2 and self.log_shape is not None:
             dual = dual * np.exp((2 - self.depth) * np.max(self.log_shape))
         return self.rows.dual_of_samples(dual)
@@ -195,12 +196,16 @@ def solve(problem, solver, *, max_time, gcv, tol, **options):
             far = far < np.log(_SWEEP_BELOW)
         if far.any() and not far.all():
             # Targets differ in how far they are from the sweeping limit.
-            ends = [
-                solve(problem.take([j]), solver, max_time=max_time[[j]], gcv=gcv, tol=tol,
-                      **options)
-                for j in targets
-            ]  # fmt: skip
-            return ends[0][0], [end for _, (end,) in ends]
+            alone = lambda j: solve(
+                problem.take([j]),
+                solver,
+                max_time=max_time[[j]],
+                gcv=gcv,
+                tol=tol,
+                **options,
+            )
+            solvers, ends = zip(*(alone(j) for j in targets), strict=True)
+            return solvers[0], [end for (end,) in ends]
         solver = "inverse_scale_space" if far.any() else "dual_mirror"
     if solver == "limit":
         return solver, solve_limit(problem)
@@ -324,9 +329,9 @@ def _sweep_one(problem, j, max_time, tol, gcv):
     log_rate = np.max(potential.log_rate)
     if abs(log_rate) > 690:
         raise ValueError(
-            "The time that the flow takes at this init_scale and depth leaves the range "
-            "of float64. Use solver='limit' with early_stopping=False, or a larger "
-            "init_scale."
+            "The time that the flow takes at this init_scale and depth leaves the "
+            "range of float64. Use solver='limit' with early_stopping=False, or a "
+            "larger init_scale."
         )
     rate = np.exp(log_rate)
     weights = None

@@ -65,7 +65,7 @@ class DualPath:
     problem: "_Problems"
 
     def coef(self, times=None):
-        """Return coefficients at flow times (default: the nodes), (n_times, n_features).
+        """Return coefficients at times (default: the nodes), (n_times, n_features).
 
         Between two nodes a single fresh step is taken from the earlier one, so the
         answer is as accurate as the flow itself.
@@ -259,7 +259,7 @@ def dual_mirror_flow(
         Record ``coef @ probe`` at each node.
     on_node : callable, optional
         Called as ``on_node(j, time, loss, coef, df)`` after each accepted step of
-        problem ``j``; a true answer ends that problem.
+        problem ``j``; a true answer ends that problem. ``coef`` is only lent.
 
     Returns
     -------

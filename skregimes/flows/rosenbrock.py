@@ -22,7 +22,7 @@ class Rosenbrock:
     weights: tuple[float, ...]
 
     def step(self, y, f0, field, solve, h):
-        """Return the new point and the error estimate, or None outside the domain.
+        """Return the new point and the error estimate.
 
         Parameters
         ----------

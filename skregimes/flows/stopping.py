@@ -37,7 +37,7 @@ def generalized_cross_validation(residual, df, n_samples):
     Examples
     --------
     >>> from skregimes.flows.stopping import generalized_cross_validation
-    >>> print(generalized_cross_validation([0.9, 0.5, 0.1], [1, 5, 10], 10))
+    >>> print(generalized_cross_validation([0.9, 0.5, 0.1], [1, 5, 10], 10).round(2))
     [1.11 2.   inf]
     """
     left = 1 - np.asarray(df) / n_samples
@@ -82,7 +82,7 @@ class GCV:
             too_many = df >= _MAX_DF_SHARE * self.n_samples
             since = min(since, time) if too_many else np.inf
             score = self.score(loss + rest, df)
-            if -0.5 < df and not too_many and score < best:
+            if df > -0.5 and not too_many and score < best:
                 best, best_time = score, max(time, unit)
             late = time > self.patience * best_time and score > best
             return late or time > _SATURATED * since

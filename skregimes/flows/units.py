@@ -58,7 +58,22 @@ def relative_to_paper(init_scale, scale_unit, depth):
 
 
 def paper_to_relative(alpha, scale_unit, depth):
-    """Return the relative scale of the papers' ``alpha``, see `relative_to_paper`."""
+    """Return the relative scale of the papers' ``alpha``.
+
+    Parameters
+    ----------
+    alpha : float or ndarray
+        Scale of the initial weights.
+    scale_unit : float or ndarray
+        The fitted attribute ``scale_unit_``.
+    depth : int
+        Depth of the network.
+
+    Returns
+    -------
+    float or ndarray
+        ``alpha**depth / scale_unit``, the inverse of `relative_to_paper`.
+    """
     return np.exp(depth * np.log(alpha) - np.log(scale_unit))
 
 

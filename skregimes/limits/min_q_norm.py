@@ -153,6 +153,7 @@ def q_norm(coef, init_scale, *, depth=2, init_shape=None):
     Parameters
     ----------
     coef : array-like of shape (n_features,) or (n_targets, n_features)
+        Coefficients.
     init_scale : float
         Scale alpha of the initial weights, positive.
     depth : int, default=2

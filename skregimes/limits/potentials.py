@@ -90,7 +90,7 @@ class DiagonalPotential:
     # -- links ---------------------------------------------------------------------
 
     def theta_of_dual(self, s):
-        """Return ``theta``; ``s`` beyond the open box gives inf or nan at depth >= 3."""
+        """Return ``theta``; beyond the open box of depth >= 3 it is inf or nan."""
         if self.depth <= 2:
             return np.asarray(s, dtype=float)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -169,7 +169,7 @@ class DiagonalPotential:
         return self.log_slope(theta) + self.log_rate
 
     def log_weights(self, theta):
-        """Logs of the two layers' weights ``w_plus, w_minus`` (depth >= 2)."""
+        """Return logs of the two layers' weights ``w_plus, w_minus`` (depth >= 2)."""
         if self.depth == 2:
             return self.log_scale + theta / 2, self.log_scale - theta / 2
         p = self.depth - 2
@@ -224,9 +224,9 @@ class DiagonalPotential:
 def typical_ratio(depth):
     """Return ``a**D / |beta|`` at the middle of the kernel-to-rich transition.
 
-    Measured on 15 tables (12 real) as 0.2 for depth 2 and 0.4 for depth 3, with ``|beta|``
-    the root mean square coefficient of a ridge-like fit, within a factor of two. A
-    coordinate of that size has richness 0.30 and 0.25 there; other depths take the
+    Measured on 15 tables (12 real) as 0.2 for depth 2 and 0.4 for depth 3, within a
+    factor of two, with ``|beta|`` the root mean square coefficient of a ridge-like fit.
+    A coordinate of that size has richness 0.30 and 0.25 there; other depths take the
     ratio at which the richness is 0.275, and all depths do so for continuity.
     """
     from scipy.optimize import brentq
