@@ -15,7 +15,6 @@ from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import (
     ElasticNetCV,
     LassoCV,
-    LassoLarsIC,
     OrthogonalMatchingPursuitCV,
     RidgeCV,
     lasso_path,
@@ -99,23 +98,6 @@ class MCPRegressorCV(_PathCV):
         return solver.path(X, y, Quadratic(), penalty, alphas)[1]
 
 
-class LassoLarsBIC(LassoLarsIC):
-    """LassoLarsIC by BIC, whose noise is that of LassoCV where p >= n."""
-
-    def __init__(self, cv=None):
-        super().__init__(criterion="bic")
-        self.cv = cv
-
-    def fit(self, X, y):
-        n_samples, n_features = X.shape
-        self.noise_variance = None
-        if n_samples <= n_features + 1:
-            lasso = LassoCV(cv=self.cv, max_iter=MAX_ITER).fit(X, y)
-            freedom = max(1, n_samples - 1 - np.count_nonzero(lasso.coef_))
-            self.noise_variance = ((y - lasso.predict(X)) ** 2).sum() / freedom
-        return super().fit(X, y)
-
-
 def _lasso(cv, n_samples, n_features):
     return LassoCV(cv=cv, max_iter=MAX_ITER)
 
@@ -136,10 +118,6 @@ def _relaxed(cv, n_samples, n_features):
 
 def _mcp(cv, n_samples, n_features):
     return MCPRegressorCV(cv=cv)
-
-
-def _lars_bic(cv, n_samples, n_features):
-    return LassoLarsBIC(cv=cv)
 
 
 def _omp(cv, n_samples, n_features):
@@ -203,7 +181,6 @@ METHODS = {
     "ElasticNetCV": Method(_elastic_net),
     "RelaxedLassoCV": Method(_relaxed),
     "MCP": Method(_mcp),
-    "LassoLarsBIC": Method(_lars_bic),
     "OMPCV": Method(_omp),
     "PLS": Method(_pls),
     "KernelRidge": Method(_kernel_ridge, ranked=False),

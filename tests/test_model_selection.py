@@ -452,7 +452,7 @@ def test_the_choice_does_not_depend_on_the_units_of_y(criterion, unit):
     fit = lambda y: DiagonalNetRegressorCV(criterion=criterion, n_times=10).fit(X, y)
     plain, scaled = fit(y), fit(unit * y)
     assert plain.init_scale_ == scaled.init_scale_
-    np.testing.assert_allclose(scaled.coef_, unit * plain.coef_, rtol=1e-6)
+    np.testing.assert_allclose(scaled.coef_, unit * plain.coef_, rtol=1e-3)
 
 
 def test_gcv_says_what_it_makes_no_use_of():
