@@ -29,7 +29,7 @@ _DEPENDENT = 1e-12
 class InverseScaleSpacePath:
     """Piecewise constant coefficients and piecewise linear dual of the flow.
 
-    Attributes
+    Parameters
     ----------
     times : ndarray of shape (n_pieces,)
         Start of each piece; ``times[0] = 0``.
@@ -172,7 +172,7 @@ def inverse_scale_space(
     Examples
     --------
     >>> import numpy as np
-    >>> from skregimes.limits.inverse_scale_space import inverse_scale_space
+    >>> from skregimes.limits import inverse_scale_space
     >>> path = inverse_scale_space(np.eye(3), [2.0, -1.0, 0.0])
     >>> path.times
     array([0. , 0.5, 1. ])
