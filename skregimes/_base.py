@@ -50,6 +50,8 @@ class LinearTable:
         Mean and largest size of the targets.
     weight : ndarray of shape (n_samples,)
         Positive weights of the samples that were kept.
+    used : ndarray of bool of shape (n_all_samples,)
+        Which samples were kept: those without weight are dropped.
     """
 
     XT: np.ndarray
@@ -59,6 +61,7 @@ class LinearTable:
     y_mean: np.ndarray
     y_unit: np.ndarray
     weight: np.ndarray
+    used: np.ndarray
 
     @classmethod
     def build(cls, X, Y, weight, *, center, standardize, like=None):
@@ -97,7 +100,14 @@ class LinearTable:
             y_unit[y_unit == 0] = 1.0
         if standardize:
             XT /= x_scale[:, None]
-        return cls(XT, YT / y_unit[:, None], x_mean, x_scale, y_mean, y_unit, weight)
+        YT /= y_unit[:, None]
+        return cls(XT, YT, x_mean, x_scale, y_mean, y_unit, weight, used)
+
+    def of_all_samples(self, values):
+        """Return values of the kept samples with zeros for those dropped."""
+        full = np.zeros(len(self.used))
+        full[self.used] = values
+        return full
 
     def restore(self, coef, target):
         """Return coefficients and intercepts in the units of the input.

@@ -491,6 +491,17 @@ default="auto"
                 "fits; with warm_start=True use early_stopping=True or False."
             )
 
+    # Set by some fits only, or when asked for.
+    _fitted_names = (
+        "df_",
+        "gcv_",
+        "dual_coef_",
+        "lasso_equivalent_alpha_",
+        "effective_init_scale_",
+        "excess_l1_",
+        "excess_l2_",
+    )
+
     def _runs_to_the_end(self):
         return self.early_stopping is False and self.max_time is None
 
@@ -608,10 +619,11 @@ default="auto"
             return residual**2 @ weight[held]
 
         patience = self._patience()
-        best = [(np.inf, 0.0)] * len(max_time)
+        # Patience begins after one unit of time: before, small scales stand still.
+        best = [(np.inf, unit) for unit in problem.unit]
 
         def on_node(j, time, loss, coef, df=None):
-            best[j] = min(best[j], (error(j, coef)[0], time))
+            best[j] = min(best[j], (error(j, coef)[0], max(time, problem.unit[j])))
             return time > patience * best[j][1]
 
         # A bound that is never reached keeps "auto" from going straight to the limit.
@@ -625,7 +637,9 @@ default="auto"
     # -- what is known of a fit ----------------------------------------------------
 
     def _store(self, problem, table, solver, ends, dtype):
-        """Set the fitted attributes."""
+        """Set the fitted attributes, and forget those of an earlier fit."""
+        for name in [name for name in vars(self) if name in self._fitted_names]:
+            delattr(self, name)
         coefs = np.array([end.coef for end in ends])
         self._network = _Network(
             problem.potentials,
@@ -666,10 +680,10 @@ default="auto"
             )
         self.trajectory_ = trajectories[0] if self._single else trajectories
         self.richness_ = self._each([t.richness[-1] for t in trajectories])
-        for name, values in self._scores(problem, ends).items():
+        for name, values in self._scores(problem, table, ends).items():
             setattr(self, name, self._each(values))
 
-    def _scores(self, problem, ends):
+    def _scores(self, problem, table, ends):
         """Diagnostics, each a list with one entry a target."""
         scores = {}
         for j, (end, potential) in enumerate(
@@ -686,7 +700,8 @@ default="auto"
                 score["q_norm_"] = linear * unit * problem.q_norm(j, end.coef)
             if end.dual is not None:
                 score["lasso_equivalent_alpha_"] = unit * problem.lasso_alpha(j, end)
-                score["dual_coef_"] = linear * problem.dual_of_samples(end.dual)
+                dual = linear * problem.dual_of_samples(end.dual)
+                score["dual_coef_"] = table.of_all_samples(dual)
             if end.log_effective_scale is not None:
                 score["effective_init_scale_"] = np.exp(end.log_effective_scale)
             for name, value in score.items():

@@ -9,6 +9,7 @@ import torch
 from scipy.integrate import solve_ivp
 from sklearn.base import clone
 from sklearn.callback import ProgressBar, ScoringMonitor
+from sklearn.datasets import make_regression
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV, train_test_split
@@ -998,3 +999,27 @@ def test_options_that_make_no_sense(options, message):
     X, y = table()
     with pytest.raises(ValueError, match=message):
         DiagonalNetRegressor(**options).fit(X, y)
+
+
+def test_a_refit_forgets_what_only_the_last_fit_knew():
+    X, y = make_regression(20, 30, n_informative=3, random_state=0)
+    model = DiagonalNetRegressor().fit(X, y)
+    first = model.excess_l1_
+    model.set_params(init_scale=30.0, early_stopping=False).fit(X, y)
+    assert not hasattr(model, "df_")
+    assert model.excess_l1_ != first
+
+
+def test_the_dual_has_an_entry_for_samples_without_weight():
+    X, y = make_regression(20, 30, n_informative=3, random_state=0)
+    weight = np.ones(20)
+    weight[3] = 0
+    dual = DiagonalNetRegressor().fit(X, y, weight).dual_coef_
+    assert dual.shape == (20,)
+    assert dual[3] == 0
+
+
+def test_hold_out_waits_for_the_plateau_of_a_small_scale_to_end():
+    X, y = make_regression(60, 20, n_informative=3, random_state=0)
+    model = DiagonalNetRegressor(1e-60, early_stopping=True, random_state=0)
+    assert model.fit(X, y).score(X, y) > 0.9
