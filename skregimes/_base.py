@@ -74,7 +74,8 @@ class LinearTable:
             X, Y, weight = X[used], Y[used], weight[used]
         XT = np.array(X.T, dtype=float, order="C")
         YT = np.array(Y.T, dtype=float, order="C")
-        share = weight / weight.sum()
+        share = weight / weight.max()  # the sum of weights may overflow
+        share /= share.sum()
         size = np.max(np.abs(XT), axis=1)
         x_mean, y_mean = np.zeros(len(XT)), np.zeros(len(YT))
         if center:

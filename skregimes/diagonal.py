@@ -76,13 +76,14 @@ class DiagonalNetFit(MultiOutputMixin, RegressorMixin, FlowEstimator):
             trajectory = self.trajectory_
             times = trajectory.time if times is None else times
             for coef, intercept in zip(*trajectory.at(times), strict=True):
-                yield X @ coef + intercept
+                yield (X @ coef + intercept).astype(X.dtype, copy=False)
             return
         if times is None:
             raise ValueError("With several targets, staged_predict needs times.")
         stages = [trajectory.at(times) for trajectory in self.trajectory_]
         for i in range(len(np.atleast_1d(times))):
-            yield np.column_stack([X @ coef[i] + b[i] for coef, b in stages])
+            stage = np.column_stack([X @ coef[i] + b[i] for coef, b in stages])
+            yield stage.astype(X.dtype, copy=False)
 
     def tangent_kernel(self, X, Y=None, *, at="end"):
         """Return the network's tangent kernel, closed form.
@@ -122,7 +123,7 @@ class DiagonalNetFit(MultiOutputMixin, RegressorMixin, FlowEstimator):
             zip(net.potentials, net.coefs, strict=True)
         ):
             # Weights of a network for targets of size one, brought to those of y.
-            power = (2 * self.depth - 2) / self.depth
+            power = 2 * (potential.depth - 1) / potential.depth
             log = log_kernel_weights(potential, coef, at) + power * np.log(
                 net.y_unit[j]
             )
@@ -141,14 +142,12 @@ class DiagonalNetFit(MultiOutputMixin, RegressorMixin, FlowEstimator):
 
     def _excess(self, least_norm, power):
         check_is_fitted(self)
-        if not hasattr(self, "_fit_data"):
+        if not hasattr(self, "_rows"):
             raise AttributeError(
                 "The excess norms are computed from the training data, which is not "
                 "pickled: ask for excess_l1_ and excess_l2_ before pickling."
             )
-        X, y, weight = self._fit_data
-        table = self._table(X, y.reshape(len(y), -1), weight)
-        rows = Rows.reduce(table.XT, table.Y, table.weight)
+        rows = self._rows
         excess = []
         for y_row, coef in zip(rows.y, self._network.coefs, strict=True):
             least = least_norm(rows.XT.T, y_row)
@@ -172,10 +171,25 @@ class DiagonalNetFit(MultiOutputMixin, RegressorMixin, FlowEstimator):
             return values
         return values[0] if values.ndim > 1 else float(values[0])
 
+    def __dir__(self):
+        # scikit-learn reads all attributes to list them: not these, unasked.
+        lazy = {"excess_l1_", "excess_l2_"} - vars(self).keys()
+        names = [name for name in object.__dir__(self) if name not in lazy]
+        return [name for name in names if hasattr(self, name)]
+
+    def _forget(self):
+        """Delete what an earlier fit knew."""
+        for name in list(vars(self)):
+            if name.endswith("_") and name not in (
+                "n_features_in_",
+                "feature_names_in_",
+            ):
+                delattr(self, name)
+
     def __getstate__(self):
         """Leave the training data out of pickles."""
         state = super().__getstate__()
-        return {name: value for name, value in state.items() if name != "_fit_data"}
+        return {name: value for name, value in state.items() if name != "_rows"}
 
 
 class DiagonalNetRegressor(DiagonalNetFit):
@@ -246,11 +260,11 @@ default="auto"
         Stop when the loss above its infimum falls below ``tol`` times its start.
 
     rtol : float, default=1e-3
-        Relative error of the coefficients allowed in a step of the flow; the error of
-        the result is usually smaller.
+        Relative error of the coefficients allowed in a step of "dual_mirror"; the error
+        of the result is usually smaller.
 
     max_iter : int, default=100_000
-        Bound on the integrator's (or the algorithm's) steps.
+        Bound on the steps of "dual_mirror" and "gd".
 
     validation_fraction : float, default=0.1
         Share of the samples held out, only with ``early_stopping=True``.
@@ -266,13 +280,14 @@ default="auto"
         Samples in a step of ``solver="gd"``; None is all of them.
 
     warm_start : bool, default=False
-        Start from the weights at which the previous fit stopped, at the same scale.
+        Start from the coefficients at which the previous fit stopped, at the scale
+        that it conserved: the flow goes on. (Discrete steps do not quite conserve it.)
 
     random_state : int, RandomState instance or None, default=None
         Source of the held-out samples and of mini batches.
 
     verbose : int or bool, default=0
-        Print a line for each decade of time.
+        Print a line for each decade of time that "dual_mirror" or "gd" passes.
 
     device : str, default="cpu"
         Where ``solver="gd"`` runs, a torch device; the others run on the CPU.
@@ -301,29 +316,33 @@ default="auto"
         Degrees of freedom without the intercept, and the score minimised; only with
         ``early_stopping="gcv"``.
     kernel_change_ : float or ndarray of shape (n_targets,)
-        ``||K_T - K_0|| / ||K_0||`` of the tangent kernel, in the Frobenius norm.
+        ``||K_T - K_0|| / ||K_0||`` of the tangent kernel on the training samples, in
+        the Frobenius norm; samples count by their weights.
     kernel_alignment_ : float or ndarray of shape (n_targets,)
         Cosine of the two kernels.
     weight_change_ : float or ndarray of shape (n_targets,)
         ``||w_T - w_0|| / ||w_0||``.
     q_norm_ : float or ndarray of shape (n_targets,)
-        The potential of the fit, see `skregimes.limits.q_norm`.
+        The potential of the coefficients that the network sees, see
+        `skregimes.limits.q_norm`.
     effective_sparsity_ : float or ndarray of shape (n_targets,)
         ``(||beta||_1 / ||beta||_2)**2``, of the coefficients that the network sees.
     lasso_equivalent_alpha_ : float or ndarray of shape (n_targets,)
         The Lasso's ``alpha`` whose optimality bound the time average of the
-        coefficients meets exactly; in the rich limit that average is the Lasso's.
+        coefficients, of features as the network sees them, meets exactly; in the rich
+        limit that average is the Lasso's.
     excess_l1_, excess_l2_ : float or ndarray of shape (n_targets,)
         By what share the l1 norm and the squared l2 norm of the coefficients that the
         network sees exceed the least among all least-squares solutions (negative for
         fits stopped early); computed when asked for.
     dual_coef_ : ndarray of shape (n_samples,) or (n_targets, n_samples)
-        Scaled dual variable: the link of ``X.T @ dual_coef_``, of features as the
-        network sees them, is the coefficient. Not for ``solver="gd"``.
+        Scaled dual variable: the link of ``init_shape**(depth - 2) * (X.T @
+        dual_coef_)``, of features as the network sees them, is the coefficient; after a
+        warm start, of the change since. Not for ``solver="gd"``.
     effective_init_scale_ : ndarray of shape (n_features,) or (n_targets, n_features)
-        Only ``solver="gd"``, and only if no step turned the sign of a weight: the raw
-        scale from which gradient *flow*, started biased, ends exactly where the
-        discrete steps did.
+        Only ``solver="gd"``: the raw scale from which gradient *flow*, started biased,
+        ends exactly where the discrete steps did; nan if a step turned the sign of a
+        weight.
     trajectory_ : Trajectory or list of Trajectory
         About 100 points on the way, in the units of the input.
     solver_, n_iter_, converged_ : str, int, bool
@@ -454,7 +473,7 @@ default="auto"
         watcher = self._watch(X, y, sample_weight)
         solver, ends = self._solve(problem, table, X, y, weight, watcher)
         self._store(problem, table, solver, ends, X.dtype)
-        self._fit_data = X, y, weight
+        self._rows = problem.rows
         if watcher is not None:
             watcher.finish()
         self._report(problem, ends)
@@ -491,17 +510,6 @@ default="auto"
                 "fits; with warm_start=True use early_stopping=True or False."
             )
 
-    # Set by some fits only, or when asked for.
-    _fitted_names = (
-        "df_",
-        "gcv_",
-        "dual_coef_",
-        "lasso_equivalent_alpha_",
-        "effective_init_scale_",
-        "excess_l1_",
-        "excess_l2_",
-    )
-
     def _runs_to_the_end(self):
         return self.early_stopping is False and self.max_time is None
 
@@ -515,11 +523,22 @@ default="auto"
             log_alpha = (np.log(self.init_scale) + unit) / self.depth
         start = None
         if self.warm_start and hasattr(self, "_network"):
-            log_alpha, start = self._network.restart(table)
+            log_alpha, start = self._network.restart(table, self._initialisation())
+            start[:, rows.column_norms2 == 0] = 0.0  # nothing holds them any more
         shape = self._shape(len(table.XT))
         return DiagonalProblem(
             rows, table.y_unit, self.depth, log_alpha, init_shape=shape, start=start
         )
+
+    def _initialisation(self):
+        """Return what a warm start must find unchanged."""
+        shape = None if self.init_shape is None else tuple(np.ravel(self.init_shape))
+        return {
+            "depth": self.depth,
+            "init_scale": self.init_scale,
+            "units": self.units,
+            "init_shape": shape,
+        }
 
     def _reduce(self, table):
         # The discrete algorithm still needs the samples, which reduction overwrites.
@@ -604,10 +623,16 @@ default="auto"
 
     def _held_out_time(self, problem, table, X, Y, weight, max_time):
         """Return the best times on held-out samples, of flows on the others."""
+        used = np.flatnonzero(weight > 0)
+        n_held = int(np.ceil(self.validation_fraction * len(used)))
+        if n_held >= len(used):
+            raise ValueError(
+                f"early_stopping=True with validation_fraction="
+                f"{self.validation_fraction} leaves none of the {len(used)} samples to "
+                "train on; use early_stopping='gcv' or False."
+            )
         train, held = train_test_split(
-            np.flatnonzero(weight > 0),
-            test_size=self.validation_fraction,
-            random_state=self.random_state,
+            used, test_size=n_held, random_state=self.random_state
         )
         part = self._table(X[train], Y[train], weight[train], like=table)
         network = problem.with_rows(self._reduce(part))
@@ -637,9 +662,8 @@ default="auto"
     # -- what is known of a fit ----------------------------------------------------
 
     def _store(self, problem, table, solver, ends, dtype):
-        """Set the fitted attributes, and forget those of an earlier fit."""
-        for name in [name for name in vars(self) if name in self._fitted_names]:
-            delattr(self, name)
+        """Set the fitted attributes."""
+        self._forget()
         coefs = np.array([end.coef for end in ends])
         self._network = _Network(
             problem.potentials,
@@ -648,6 +672,7 @@ default="auto"
             table.x_mean,
             table.x_scale,
             table.y_unit,
+            self._initialisation(),
         )
         self.solver_ = solver
         self.n_iter_ = max(end.n_iter for end in ends)
@@ -702,7 +727,7 @@ default="auto"
                 score["lasso_equivalent_alpha_"] = unit * problem.lasso_alpha(j, end)
                 dual = linear * problem.dual_of_samples(end.dual)
                 score["dual_coef_"] = table.of_all_samples(dual)
-            if end.log_effective_scale is not None:
+            if self.solver == "gd":
                 score["effective_init_scale_"] = np.exp(end.log_effective_scale)
             for name, value in score.items():
                 scores.setdefault(name, []).append(value)
@@ -729,6 +754,16 @@ default="auto"
                 UserWarning,
                 stacklevel=3,
             )
+        if (
+            self.solver == "gd"
+            and self.max_time is not None
+            and not any(end.time > 0 for end in ends)
+        ):
+            warnings.warn(
+                f"max_time={self.max_time} is shorter than a step: nothing was learnt.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
         for end in ends:
             if end.status == "interrupted":
                 raise KeyboardInterrupt(
@@ -741,9 +776,12 @@ default="auto"
                     "Use solver='auto', or a larger init_scale or rtol."
                 )
             if end.status == "max_iter":
+                other = f"rtol (now {self.rtol})"
+                if self.solver == "gd":
+                    other = "learning_rate"
                 warnings.warn(
                     f"The flow did not end within max_iter={self.max_iter} steps. "
-                    f"Increase max_iter, or rtol (now {self.rtol}), or set max_time.",
+                    f"Increase max_iter or {other}, or lower max_time.",
                     ConvergenceWarning,
                     stacklevel=3,
                 )
@@ -753,7 +791,7 @@ default="auto"
 def _loss(unit, mse):
     """Return the loss of targets of a size, inf where its square overflows."""
     with np.errstate(over="ignore"):
-        return (unit * np.sqrt(mse)) ** 2 / 2
+        return (unit * np.sqrt(np.maximum(mse, 0.0))) ** 2 / 2
 
 
 @dataclass
@@ -766,9 +804,16 @@ class _Network:
     x_mean: np.ndarray
     x_scale: np.ndarray
     y_unit: np.ndarray
+    initialisation: dict
 
-    def restart(self, table):
+    def restart(self, table, initialisation):
         """Return the scales, and the coefficients in the units of another table."""
+        for name, value in initialisation.items():
+            if value != self.initialisation[name]:
+                raise ValueError(
+                    f"warm_start=True goes on from the last fit's network, but {name} "
+                    "has changed since; set warm_start=False."
+                )
         if self.coefs.shape != (len(table.Y), len(table.XT)):
             raise ValueError(
                 "warm_start=True needs as many features and targets as the last fit "

@@ -140,6 +140,8 @@ def init_scale_path(
         init_shape=init_shape,
         standardize=standardize,
         fit_intercept=fit_intercept,
+        rtol=rtol,
+        max_iter=max_iter,
     )
     settings._validate_params()
     X, y = validate_data(
@@ -174,7 +176,9 @@ def init_scale_path(
 
 def _check_grid(values, name):
     """Return sorted, distinct, positive numbers."""
-    grid = check_array(values, ensure_2d=False, dtype=float, input_name=name)
+    grid = check_array(
+        np.atleast_1d(values), ensure_2d=False, dtype=float, input_name=name
+    )
     if grid.ndim != 1 or np.any(grid <= 0):
         raise ValueError(f"{name} must be a 1-D array of positive numbers.")
     return np.unique(grid)
@@ -244,8 +248,8 @@ class DiagonalNetRegressorCV(DiagonalNetFit):
         scale well, 0.5 alone. With ``units="paper"`` they must be given.
 
     n_times : int, default=60
-        Number of stopping times, log-spaced from 0.1 to 1e5 relative units; only for
-        ``criterion="cv"``. Generalised cross-validation looks at every step.
+        Number of stopping times, at least 2, log-spaced from 0.1 to 1e5 relative units;
+        only for ``criterion="cv"``. Generalised cross-validation looks at every step.
 
     times : array-like of shape (n_times,), default=None
         Stopping times to try instead, in ``units``.
@@ -259,11 +263,12 @@ class DiagonalNetRegressorCV(DiagonalNetFit):
         times faster.
 
     cv : int, cross-validation generator or iterable, default=None
-        Folds, see `sklearn.model_selection.check_cv`; None is 5-fold.
+        Folds, see `sklearn.model_selection.check_cv`; None is 5-fold. For folds that
+        need groups pass their splits, ``list(GroupKFold().split(X, y, groups))``.
 
     scoring : str or callable, default=None
-        Score to maximise over the folds; None is the negative mean squared error.
-        Only for ``criterion="cv"``.
+        Score to maximise over the folds; None is the negative mean squared error. A
+        callable may use ``predict`` alone. Only for ``criterion="cv"``.
 
     units : {"relative", "paper"}, default="relative"
         Units of scales and times, see `DiagonalNetRegressor`. In each fold, relative
@@ -301,7 +306,8 @@ class DiagonalNetRegressorCV(DiagonalNetFit):
     Attributes
     ----------
     init_scale_, time_ : float
-        The chosen scale and time, in ``units``.
+        The chosen scale, and the time at which its flow ended, in ``units``: the chosen
+        one, or earlier if the flow reached ``tol``.
     init_scales_ : ndarray of shape (n_scales,)
         Scales tried, decreasing.
     times_ : ndarray of shape (n_times,)
@@ -349,7 +355,7 @@ class DiagonalNetRegressorCV(DiagonalNetFit):
         )
     } | {
         "init_scales": [None, "array-like"],
-        "n_times": [Interval(Integral, 1, None, closed="left")],
+        "n_times": [Interval(Integral, 2, None, closed="left")],
         "times": [None, "array-like"],
         "criterion": [StrOptions({"cv", "gcv"})],
         "cv": ["cv_object"],
@@ -426,6 +432,7 @@ class DiagonalNetRegressorCV(DiagonalNetFit):
         weight = check_sample_weight(
             sample_weight, X, dtype=np.float64, ensure_non_negative=True
         )
+        self._forget()
         self._single = y.ndim == 1
         Y = y.reshape(len(y), -1)
         self.init_scales_ = self._scales()
@@ -483,7 +490,7 @@ class DiagonalNetRegressorCV(DiagonalNetFit):
         paths = follow_scales(
             problems,
             max_time=_TIMES[1] * np.array([problem.unit for problem in problems]),
-            tol=_PATH_TOL,
+            tol=max(self.tol, _PATH_TOL),
             rtol=self.path_rtol,
             max_iter=self.max_iter,
             gcv=gcv,
@@ -517,6 +524,8 @@ class DiagonalNetRegressorCV(DiagonalNetFit):
     def _search_cv(self, X, Y, weight):
         self.times_ = self._times()
         splits = list(check_cv(self.cv).split(X, Y))
+        if not splits:
+            raise ValueError("cv has no folds.")
         scorer = None
         if self.scoring is not None:
             scorer = check_scoring(_Predictions(), scoring=self.scoring)
@@ -549,6 +558,14 @@ class DiagonalNetRegressorCV(DiagonalNetFit):
         overflow.
         """
         mean = scores.mean(axis=1)
+        if np.any(np.isnan(mean)):
+            if np.all(np.isnan(mean)):
+                raise ValueError(
+                    "All scores are nan; a fold may have too few samples for this "
+                    "scoring. Use fewer folds, or scoring=None."
+                )
+            warnings.warn("Some scores are nan: they lose.", UserWarning, stacklevel=5)
+            mean = np.where(np.isnan(mean), -np.inf, mean)
         results = {"params": params}
         for name in params[0]:
             results[f"param_{name}"] = np.array([row[name] for row in params])
@@ -615,7 +632,7 @@ def _fold(settings, X, Y, weight, train, test, scales, times, rtol, scorer):
     paths = follow_scales(
         problems,
         max_time=raw[:, :, -1],
-        tol=_PATH_TOL,
+        tol=max(settings.tol, _PATH_TOL),
         rtol=rtol,
         max_iter=settings.max_iter,
         probe=probe,

@@ -891,7 +891,7 @@ def test_shapes_that_do_not_fit():
 @pytest.mark.parametrize("fit_intercept", [True, False])
 def test_one_sample(road, fit_intercept):
     if road == ROADS["held out"]:
-        with pytest.raises(ValueError, match="n_samples=1"):
+        with pytest.raises(ValueError, match="none of the 1 samples"):
             DiagonalNetRegressor(**road).fit([[1.0, 2.0]], [3.0])
         return
     model = DiagonalNetRegressor(fit_intercept=fit_intercept, standardize=False, **road)
@@ -1023,3 +1023,66 @@ def test_hold_out_waits_for_the_plateau_of_a_small_scale_to_end():
     X, y = make_regression(60, 20, n_informative=3, random_state=0)
     model = DiagonalNetRegressor(1e-60, early_stopping=True, random_state=0)
     assert model.fit(X, y).score(X, y) > 0.9
+
+
+def test_the_html_display_computes_no_excess_norms():
+    model = DiagonalNetRegressor().fit(*make_regression(20, 30, random_state=0))
+    assert model._repr_html_()
+    assert "excess_l1_" not in vars(model)
+    assert "excess_l1_" not in dir(model)
+    assert model.excess_l1_ > -1
+    assert "excess_l1_" in dir(model)
+
+
+def test_excess_norms_are_of_the_data_of_the_fit():
+    X, y = make_regression(20, 30, n_informative=3, random_state=0)
+    known, changed = (DiagonalNetRegressor().fit(X, y) for _ in range(2))
+    expected = known.excess_l1_
+    X[:] = 0.0
+    changed.set_params(standardize=False)
+    assert changed.excess_l1_ == expected
+
+
+def test_a_constant_target_has_a_trajectory():
+    X, y = make_regression(20, 5, random_state=0)
+    model = DiagonalNetRegressor().fit(X, np.column_stack([y, np.ones(20)]))
+    (stage,) = model.staged_predict(X, [1.0])
+    np.testing.assert_allclose(stage[:, 1], 1.0)
+
+
+@pytest.mark.parametrize(
+    "change", [{"depth": 3}, {"init_scale": 2.0}, {"units": "paper"}]
+)
+def test_a_warm_start_refuses_another_network(change):
+    X, y = make_regression(20, 5, random_state=0)
+    model = DiagonalNetRegressor(early_stopping=False, max_time=1.0, warm_start=True)
+    model.fit(X, y).set_params(**change)
+    with pytest.raises(ValueError, match="has changed since"):
+        model.fit(X, y)
+
+
+def test_the_tangent_kernel_is_that_of_the_fit():
+    X, y = make_regression(20, 5, random_state=0)
+    model = DiagonalNetRegressor().fit(X, y)
+    before = model.tangent_kernel(X)
+    np.testing.assert_array_equal(model.set_params(depth=4).tangent_kernel(X), before)
+
+
+def test_descent_with_a_useless_target_stops_at_its_start():
+    X, _ = make_regression(30, 10, random_state=0)
+    y = np.random.default_rng(0).normal(size=30)
+    for seed in range(6):
+        model = DiagonalNetRegressor(
+            solver="gd", early_stopping=True, random_state=seed, max_iter=200
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(X, y)
+        assert np.all(np.isfinite(model.coef_))
+
+
+@pytest.mark.parametrize("size", [1e-170, 1e170])
+def test_features_whose_squares_leave_float64_are_refused(size):
+    X, y = make_regression(20, 5, random_state=0)
+    with pytest.raises(ValueError, match="overflow or underflow"):
+        DiagonalNetRegressor(1.0, units="paper").fit(size * X, y)

@@ -594,7 +594,7 @@ def test_a_trajectory_is_about_a_hundred_points():
         ({"batch_size": 2}, "random_state"),
         ({"tol": -1.0}, "tol=-1.0"),
         ({"max_iter": 0}, "max_iter=0"),
-        ({"max_time": 0.0}, "max_time=0.0"),
+        ({"max_time": -1.0}, "max_time=-1.0"),
         ({"sample_weight": torch.zeros(5)}, "sample_weight"),
         ({"sample_weight": -torch.ones(5)}, "sample_weight"),
     ],

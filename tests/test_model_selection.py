@@ -459,3 +459,25 @@ def test_gcv_says_what_it_makes_no_use_of():
     X, y = make_regression(20, 5, random_state=0)
     with pytest.warns(UserWarning, match="no use of cv"):
         DiagonalNetRegressorCV(criterion="gcv", cv=3).fit(X, y)
+
+
+def test_a_refit_forgets_the_other_criterion():
+    X, y = make_regression(30, 10, n_informative=3, noise=1.0, random_state=0)
+    model = DiagonalNetRegressorCV(criterion="gcv").fit(X, y)
+    assert model.excess_l1_ is not None
+    model.set_params(criterion="cv", n_times=5).fit(X, y)
+    assert not {"gcv_", "df_", "gcv_path_", "excess_l1_"} & vars(model).keys()
+
+
+def test_scores_that_are_all_nan_are_refused():
+    X, y = make_regression(5, 3, random_state=0)
+    model = DiagonalNetRegressorCV(scoring=lambda estimator, X, y: np.nan, n_times=3)
+    with pytest.raises(ValueError, match="All scores are nan"):
+        model.fit(X, y)
+
+
+@pytest.mark.parametrize("option", [{"rtol": -1.0}, {"max_iter": "3"}])
+def test_the_path_checks_its_options(option):
+    X, y = make_regression(20, 5, random_state=0)
+    with pytest.raises(ValueError, match=next(iter(option))):
+        init_scale_path(X, y, init_scales=[0.1], times=[1.0], **option)

@@ -375,7 +375,8 @@ def solve_limit(problem):
         # The dual is scaled by the largest rate everywhere in this file.
         top = np.max(problem.log_shape)
         shape = np.exp(problem.log_shape - top)
-    for j, y in enumerate(rows.y):
+    # Without a flow's time to mind, what X hardly reaches is fitted too.
+    for j, y in enumerate(rows.whole):
         start = None if problem.start is None else problem.start[j]
         coef, dual = min_q_norm(
             rows.XT.T,
@@ -388,6 +389,7 @@ def solve_limit(problem):
         )
         coefs = np.array([np.zeros_like(coef) if start is None else start, coef])
         loss = np.sum((y - coefs @ rows.XT) ** 2, axis=1)
+        loss -= y @ y - rows.y[j] @ rows.y[j]
         path = np.array([0.0, np.inf]), loss, coefs
         ends.append(End(coef, dual, np.inf, loss[1], 1, "limit", path))
     return ends
@@ -478,7 +480,8 @@ def descend(
     ):
         if status == "diverged":
             raise FloatingPointError(result.message[j])
-        scale = result.log_effective_scale[j] if result.identity_valid[j] else None
+        valid = result.identity_valid[j]
+        scale = np.where(valid, result.log_effective_scale[j], np.nan)
         # Back to targets of size one, and to mean squares above the infimum.
         unit, clock = problem.y_unit[j], problem.time_factor[j]
         loss = path.loss - result.loss[j] + result.excess_loss[j]

@@ -469,8 +469,8 @@ def _check(network, weights, X, y, batch_size, random_state, tol, max_iter, max_
         raise ValueError(f"tol={tol} must not be negative.")
     if max_iter < 1:
         raise ValueError(f"max_iter={max_iter} must be at least 1.")
-    if max_time is not None and not bool(torch.all(torch.as_tensor(max_time) > 0)):
-        raise ValueError(f"max_time={max_time} must be positive.")
+    if max_time is not None and not bool(torch.all(torch.as_tensor(max_time) >= 0)):
+        raise ValueError(f"max_time={max_time} must not be negative.")
 
 
 def _root_weights(X, sample_weight, n_problems) -> Tensor:

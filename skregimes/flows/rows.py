@@ -27,7 +27,10 @@ class Rows:
     XT : ndarray of shape (n_features, n_rows)
         Scaled features, transposed: columns of X are contiguous.
     y : ndarray of shape (n_targets, n_rows)
-        Scaled targets, projected on what X can reach.
+        Scaled targets, projected on what X can reach: directions in which X is below
+        1e-6 of its largest would take a flow 1e12 times as long as the first.
+    whole : ndarray of shape (n_targets, n_rows)
+        Scaled targets, not projected.
     rest : ndarray of shape (n_targets,)
         Squared norm of what X cannot reach: twice the infimum of the loss.
     eigvals, eigvecs : ndarray of shape (rank,) and (n_rows, rank)
@@ -40,6 +43,7 @@ class Rows:
 
     XT: np.ndarray
     y: np.ndarray
+    whole: np.ndarray
     rest: np.ndarray
     eigvals: np.ndarray
     eigvecs: np.ndarray
@@ -65,6 +69,7 @@ class Rows:
         """
         d, n = XT.shape
         weight = np.ones(n) if sample_weight is None else sample_weight
+        weight = weight / weight.max()  # their sum may overflow
         root = np.sqrt(weight / weight.sum())
         XT *= root
         Y = Y * root
@@ -75,16 +80,18 @@ class Rows:
             XT, Y = np.ascontiguousarray(R.T), Y @ back
         with np.errstate(over="ignore", invalid="ignore"):
             gram = XT.T @ XT
-        if not np.all(np.isfinite(gram)):
+        size = np.trace(gram)
+        if not np.isfinite(size) or (size < 1e-290 and np.any(XT)):
             raise ValueError(
-                "The squares of the features overflow; divide X by its size first."
+                "The squares of the features overflow or underflow; divide X by its "
+                "size first."
             )
         values, vectors = sla.eigh(gram, check_finite=False)
         live = values > max(values[-1] * _RANK_TOL, 0.0)
         vectors = vectors[:, live]
         y = Y @ vectors
         rest = np.maximum(total - np.sum(y**2, axis=1), 0.0)
-        return cls(XT, y @ vectors.T, rest, values[live], vectors, root, back)
+        return cls(XT, y @ vectors.T, Y, rest, values[live], vectors, root, back)
 
     def dual_of_samples(self, dual):
         """Return the dual per sample whose features it multiplies: ``X.T dual``."""
@@ -93,7 +100,12 @@ class Rows:
 
     def take(self, targets):
         """Return the rows with some of the targets."""
-        return replace(self, y=self.y[targets], rest=self.rest[targets])
+        return replace(
+            self,
+            y=self.y[targets],
+            whole=self.whole[targets],
+            rest=self.rest[targets],
+        )
 
     @property
     def rank(self):

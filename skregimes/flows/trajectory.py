@@ -46,8 +46,9 @@ class Trajectory:
         Returns
         -------
         coef : ndarray of shape (n_times, n_features)
-            Between the points a monotone cubic in log time, exact at the points; where
-            the path jumps, the value since the last jump.
+            Between the points a monotone cubic in log time, exact at the points and
+            between them to about 1e-3 of the final size; where the path jumps, the
+            value since the last jump.
         intercept : ndarray of shape (n_times,)
             Intercepts.
 
@@ -63,7 +64,7 @@ class Trajectory:
         intercept = np.broadcast_to(self.intercept, len(self))
         values = np.column_stack([self.coef, intercept])
         before = np.searchsorted(self.time, times, "right") - 1
-        if self.jumps or np.all(self.time[before] == times):
+        if self.jumps or len(self) == 1 or np.all(self.time[before] == times):
             found = values[before]
         elif np.isinf(self.time[-1]):
             raise ValueError(
