@@ -26,7 +26,7 @@ from skregimes.flows.diagonal import DiagonalProblem, descend, solve
 from skregimes.flows.rows import Rows
 from skregimes.flows.stopping import GCV
 from skregimes.flows.trajectory import Trajectory
-from skregimes.flows.units import scale_unit
+from skregimes.flows.units import log_alphas, scale_unit
 from skregimes.limits import min_l1_norm, min_l2_norm
 
 __all__ = ["DiagonalNetRegressor"]
@@ -516,11 +516,9 @@ default="auto"
     def _problem(self, table):
         """Reduce the table, and set the scales: anew, or as the last fit left them."""
         rows = self._reduce(table)
-        if self.units == "paper":
-            log_alpha = np.full(len(table.Y), np.log(self.init_scale))
-        else:
-            unit = np.log(scale_unit(rows, self.depth)) + np.log(table.y_unit)
-            log_alpha = (np.log(self.init_scale) + unit) / self.depth
+        log_alpha = log_alphas(
+            rows, table.y_unit, self.depth, self.init_scale, self.units
+        )
         start = None
         if self.warm_start and hasattr(self, "_network"):
             log_alpha, start = self._network.restart(table, self._initialisation())

@@ -6,7 +6,6 @@ from numbers import Integral
 
 import numpy as np
 from joblib import Parallel, delayed
-from scipy.interpolate import PchipInterpolator
 from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.metrics import check_scoring
@@ -21,7 +20,8 @@ from skregimes.diagonal import DiagonalNetFit, DiagonalNetRegressor
 from skregimes.flows.diagonal import DiagonalProblem, follow_scales
 from skregimes.flows.rows import Rows
 from skregimes.flows.stopping import GCV
-from skregimes.flows.units import scale_unit
+from skregimes.flows.trajectory import interpolate
+from skregimes.flows.units import log_alphas
 from skregimes.limits import min_q_norm
 
 __all__ = ["DiagonalNetRegressorCV", "InitScalePath", "init_scale_path"]
@@ -184,22 +184,17 @@ def _check_grid(values, name):
     return np.unique(grid)
 
 
-def _problems(settings, table, scales, rows=None):
+def _problems(settings, table, scales):
     """Return one `DiagonalProblem` a scale, sharing reduced rows."""
-    rows = Rows.reduce(table.XT, table.Y, table.weight) if rows is None else rows
+    rows, depth = Rows.reduce(table.XT, table.Y, table.weight), settings.depth
     shape = settings._shape(len(table.XT))
-    log_unit = np.log(scale_unit(rows, settings.depth)) + np.log(table.y_unit)
-    problems = []
-    for scale in scales:
-        log_alpha = (np.log(scale) + log_unit) / settings.depth
-        if settings.units == "paper":
-            log_alpha = np.full(len(log_unit), np.log(scale))
-        problems.append(
-            DiagonalProblem(
-                rows, table.y_unit, settings.depth, log_alpha, init_shape=shape
-            )
-        )
-    return problems
+    alphas = [
+        log_alphas(rows, table.y_unit, depth, scale, settings.units) for scale in scales
+    ]
+    return [
+        DiagonalProblem(rows, table.y_unit, depth, log_alpha, init_shape=shape)
+        for log_alpha in alphas
+    ]
 
 
 def _limit_path(problems):
@@ -644,7 +639,7 @@ def _fold(settings, X, Y, weight, train, test, scales, times, rtol, scorer):
         predicted = np.empty((len(times), *Y[test].shape))
         for j, path in enumerate(row):
             _check_path(path)
-            values = _at_times(path, raw[i, j])
+            values = interpolate(path.time, path.probe, raw[i, j])
             predicted[:, :, j] = table.y_mean[j] + table.y_unit[j] * values
         mse[i] = np.mean(((predicted - Y[test]) / size) ** 2, axis=2) @ share
         if scorer is not None:
@@ -658,11 +653,3 @@ def _fold(settings, X, Y, weight, train, test, scales, times, rtol, scorer):
                 for values in predicted
             ]
     return mse, scores
-
-
-def _at_times(path, times):
-    """Interpolate a path's probe: a monotone cubic in log time."""
-    if len(path.time) == 1:
-        return np.repeat(path.probe, len(times), axis=0)
-    clock = lambda t: np.log(np.minimum(t, path.time[-1]) + path.time[1])
-    return PchipInterpolator(clock(path.time), path.probe)(clock(times))

@@ -5,7 +5,29 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-__all__ = ["Trajectory"]
+__all__ = ["Trajectory", "interpolate"]
+
+
+def interpolate(time, values, times):
+    """Interpolate states of a path by a monotone cubic in log time.
+
+    Parameters
+    ----------
+    time : ndarray of shape (n_points,)
+        Times of the points, increasing from 0.
+    values : ndarray of shape (n_points, n_values)
+        States.
+    times : ndarray of shape (n_times,)
+        Times asked for; beyond the last point its state holds.
+
+    Returns
+    -------
+    ndarray of shape (n_times, n_values)
+    """
+    if len(time) == 1:
+        return np.repeat(values, len(times), axis=0)
+    clock = lambda t: np.log(np.minimum(t, time[-1]) + time[1])
+    return PchipInterpolator(clock(time), values)(clock(times))
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +86,7 @@ class Trajectory:
         intercept = np.broadcast_to(self.intercept, len(self))
         values = np.column_stack([self.coef, intercept])
         before = np.searchsorted(self.time, times, "right") - 1
-        if self.jumps or len(self) == 1 or np.all(self.time[before] == times):
+        if self.jumps or np.all(self.time[before] == times):
             found = values[before]
         elif np.isinf(self.time[-1]):
             raise ValueError(
@@ -72,8 +94,7 @@ class Trajectory:
                 "solver='dual_mirror' to follow the flow there."
             )
         else:
-            clock = lambda t: np.log(np.minimum(t, self.time[-1]) + self.time[1])
-            found = PchipInterpolator(clock(self.time), values)(clock(times))
+            found = interpolate(self.time, values, times)
         return found[:, :-1], found[:, -1]
 
     def __len__(self):

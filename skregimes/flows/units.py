@@ -8,7 +8,13 @@ import numpy as np
 
 from skregimes.limits.potentials import DiagonalPotential, typical_ratio
 
-__all__ = ["paper_to_relative", "relative_to_paper", "scale_unit", "time_unit"]
+__all__ = [
+    "log_alphas",
+    "paper_to_relative",
+    "relative_to_paper",
+    "scale_unit",
+    "time_unit",
+]
 
 
 def scale_unit(rows, depth):
@@ -75,6 +81,18 @@ def paper_to_relative(alpha, scale_unit, depth):
         ``alpha**depth / scale_unit``, the inverse of `relative_to_paper`.
     """
     return np.exp(depth * np.log(alpha) - np.log(scale_unit))
+
+
+def log_alphas(rows, y_unit, depth, init_scale, units):
+    """Return logs of the papers' ``alpha``, (n_targets,), of a scale in ``units``.
+
+    ``y_unit`` is what the targets of ``rows`` were divided by.
+    """
+    if units == "paper":
+        return np.full(len(y_unit), np.log(init_scale))
+    # In logs, since the unit of huge targets may overflow at a power.
+    unit = np.log(scale_unit(rows, depth)) + np.log(y_unit)
+    return (np.log(init_scale) + unit) / depth
 
 
 def time_unit(rows, target, potential):
