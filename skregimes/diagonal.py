@@ -695,11 +695,10 @@ default="auto"
         for j, end in enumerate(ends):
             time, loss, path = end.path
             richness = np.array([problem.potentials[j].richness(c) for c in path])
+            path, intercepts = table.restore(path, j)
             loss = _loss(table.y_unit[j], loss + rest[j])
             trajectories.append(
-                Trajectory(
-                    time * clock[j], loss, richness, *table.restore(path, j), end.jumps
-                )
+                Trajectory(time * clock[j], loss, richness, path, intercepts, end.jumps)
             )
         self.trajectory_ = trajectories[0] if self._single else trajectories
         self.richness_ = self._each([t.richness[-1] for t in trajectories])
@@ -708,7 +707,7 @@ default="auto"
 
     def _scores(self, problem, table, ends):
         """Diagnostics, each a list with one entry a target."""
-        scores = {}
+        scores: dict = {}
         for j, (end, potential) in enumerate(
             zip(ends, problem.potentials, strict=True)
         ):

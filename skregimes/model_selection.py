@@ -438,7 +438,7 @@ class DiagonalNetRegressorCV(DiagonalNetFit):
         chosen = {
             name: v for name, v in vars(model).items() if name not in self._keep()
         }
-        vars(self).update(chosen)
+        self.__dict__.update(chosen)
         return self
 
     def _keep(self):

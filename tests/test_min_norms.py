@@ -7,6 +7,7 @@ from scipy.linalg import hilbert
 from scipy.optimize import linprog
 
 from skregimes.limits import min_l1_norm, min_l2_norm
+from skregimes.limits._checks import LimitError
 from skregimes.limits._solver import NetworkLimit
 from skregimes.limits.min_norms import _linear_program
 
@@ -65,6 +66,40 @@ def test_linear_program_road_agrees():
     network = NetworkLimit(X, 4, 1 / np.sqrt(weights), np.zeros(30))
     expected = min_l1_norm(X, y, weights=weights)
     assert_allclose(_linear_program(network, y), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", [1, 3, 4])
+def test_l1_of_weights_far_apart_falls_back_to_the_linear_program(seed):
+    X, y = problem(seed, 8, 10)
+    weights = np.logspace(-6, 6, 10)
+    network = NetworkLimit(X, 4, 1 / np.sqrt(weights), np.zeros(10))
+    with pytest.raises(LimitError, match="init_shape"):
+        network.solve(y, 1e-200)
+    coef = min_l1_norm(X, y, weights=weights)
+    assert_allclose(X @ coef, y, atol=1e-13 * len(y))
+    # Columns in units of their weights, solved by another algorithm.
+    scaled = np.hstack([X, -X]) / np.r_[weights, weights]
+    answer = linprog(np.ones(20), A_eq=scaled, b_eq=y, method="highs-ipm")
+    assert_allclose(weights @ np.abs(coef), answer.fun, rtol=1e-7)
+    # The dual of its support is feasible: no least l1 norm is smaller.
+    on = coef != 0
+    dual = np.linalg.lstsq(X[:, on].T / weights[on][:, None], np.sign(coef[on]))[0]
+    assert np.max(np.abs(X.T @ dual) / weights) < 1 + 1e-6
+    assert_allclose(y @ dual, weights @ np.abs(coef), rtol=1e-6)
+
+
+def test_an_inexact_linear_program_is_refused(monkeypatch):
+    X, y = problem(4, 8, 30)
+    network = NetworkLimit(X, 4, np.ones(30), np.zeros(30))
+
+    def careless(cost, **options):
+        answer = linprog(cost, **options)
+        answer.x = np.r_[np.ones(8), np.zeros(52)]  # feasible once polished
+        return answer
+
+    monkeypatch.setattr("skregimes.limits.min_norms.linprog", careless)
+    with pytest.raises(LimitError, match=r"relative accuracy.*range of weights"):
+        _linear_program(network, y)
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -8,6 +8,7 @@ from scipy.integrate import solve_ivp
 from scipy.linalg import hilbert
 
 from skregimes.limits import min_l1_norm, min_l2_norm, min_q_norm, q_norm
+from skregimes.limits._checks import LimitError
 from skregimes.limits._gram import GramSolver
 from skregimes.limits._solver import NetworkLimit
 from skregimes.limits.potentials import DiagonalPotential
@@ -331,6 +332,81 @@ def test_a_biased_start_beyond_resolution_is_announced():
     )
     again = min_q_norm(X, y, 1.01 * named, depth=4, init_offset=offset)
     assert relative_error(coef, again) < 1e-6
+
+
+# -- wide initial shapes ---------------------------------------------------------------
+
+
+def wide_problem(decades):
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal((8, 10))
+    y = X[:, 0] - 2 * X[:, 3] + 0.5 * rng.standard_normal(8)
+    return X, y, 10.0 ** np.linspace(-decades, decades, 10)
+
+
+def exact_kernel_limit(X, y, weights):
+    with mpmath.workdps(150):
+        A = mpmath.matrix(X.tolist())
+        weighted = mpmath.diag([mpmath.mpf(float(w)) for w in weights]) * A.T
+        nu = mpmath.lu_solve(A * weighted, mpmath.matrix(y.tolist()))
+        return np.array([float(b) for b in weighted * nu])
+
+
+@pytest.mark.parametrize("depth", [2, 3, 4, 6])
+@pytest.mark.parametrize("decades", [1.0, 2.0, 3.0])
+def test_kernel_end_of_a_wide_shape(depth, decades):
+    X, y, shape = wide_problem(decades)
+    # Far above the kernel level of the lightest features.
+    scale = 1e4 / shape[0] ** 2
+    coef = min_q_norm(X, y, scale, depth=depth, init_shape=shape)
+    assert_allclose(X @ coef, y, atol=1e-12)
+    exact = exact_kernel_limit(X, y, shape ** (2 * depth - 2))
+    assert relative_error(coef, exact) < 1e-11
+    weights = shape ** (2.0 - 2 * depth)
+    assert relative_error(min_l2_norm(X, y, weights=weights), exact) < 1e-11
+
+
+@pytest.mark.parametrize("depth", [2, 3, 4])
+@pytest.mark.parametrize("scale", [1e-3, 0.1, 1.0, 1e3])
+def test_forty_digits_of_a_wide_shape(depth, scale):
+    X, y, shape = wide_problem(1.0)
+    options = {"depth": depth, "init_shape": shape}
+    coef, dual = min_q_norm(X, y, scale, return_dual=True, **options)
+    # From the dual computed in double precision, which the reference refines.
+    exact = exact_limit(X, y, scale, depth, shape, guess=dual)
+    assert relative_error(coef, exact) < 1e-10
+
+
+@pytest.mark.filterwarnings("ignore:init_scale=:RuntimeWarning")
+@pytest.mark.parametrize("depth", [1, 2, 3, 4, 6])
+@pytest.mark.parametrize("decades", [2.0, 3.0, 5.0])
+def test_a_very_wide_shape_is_fitted_or_refused(depth, decades):
+    X, y, shape = wide_problem(decades)
+    fitted, messages = 0, []
+    for scale in (1e-8, 1e-3, 0.1, 10.0, 1e3, 1e30):
+        try:
+            coef = min_q_norm(X, y, scale, depth=depth, init_shape=shape)
+        except LimitError as error:
+            messages.append(str(error))
+            continue
+        assert np.max(np.abs(X @ coef - y)) <= 1e-9 * np.max(np.abs(y))
+        fitted += 1
+    assert all("Narrow the range of init_shape" in text for text in messages)
+    assert fitted >= (6 if depth == 1 else 1)
+
+
+def test_a_limit_that_does_not_fit_is_refused(monkeypatch):
+    X, y, shape = wide_problem(1.0)
+    name = "skregimes.limits._solver.kernel_solution"
+    for depth in (1, 3):
+        with monkeypatch.context() as patch:
+            patch.setattr(name, lambda gram, y, start, _: (start + 1, 0 * y))
+            with pytest.raises(LimitError, match="relative residual") as record:
+                min_q_norm(X, y, 1e9, depth=depth, init_shape=shape)
+            assert "init_shape" in str(record.value)
+            with pytest.raises(LimitError, match=r"Rescale.* columns of X") as record:
+                min_q_norm(X, y, 1e9, depth=depth)
+            assert "init_shape" not in str(record.value)
 
 
 # -- laws ------------------------------------------------------------------------------

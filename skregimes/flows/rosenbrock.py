@@ -34,7 +34,7 @@ class Rosenbrock:
             Multiplies by ``(I - h gamma J)^-1``.
         h : ndarray of shape (n_problems, 1)
         """
-        stages = []
+        stages: list = []
         for a, c in zip(self.a, self.c, strict=True):
             at = y
             for weight, k in zip(a, stages, strict=False):

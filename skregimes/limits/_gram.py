@@ -194,10 +194,7 @@ class GramSolver:
             except LinAlgError:
                 extra *= 100
                 if not extra <= 1e-8 * np.sum(self._traces):
-                    raise LimitError(
-                        "A weighted Gram matrix is singular. Rescale badly conditioned"
-                        " columns of X or narrow the range of init_shape."
-                    ) from None
+                    raise LimitError("A weighted Gram matrix is singular.") from None
                 gram[diagonal] += extra
         self._factor_weights, self._current = self.weights, True
 

@@ -82,10 +82,7 @@ def interior_point(problem, level, start, theta, nu, *, max_iter=80):
         nu, z = nu + length * d_nu, z + length * d_z
         if not np.isfinite(length * np.sum(u)):
             break
-    raise LimitError(
-        f"The interior point method did not converge in {max_iter} steps. Rescale badly"
-        " conditioned columns of X, or take a larger init_scale."
-    )
+    raise LimitError(f"The interior point method did not converge in {max_iter} steps.")
 
 
 def _max_step(values, change):

@@ -177,5 +177,4 @@ def follow_path(problem, level, target, beta, nu, *, max_steps=400):
     raise LimitError(
         "The path of solutions was lost at"
         f" {np.exp((level - target) / problem.depth):g} times the wanted init_scale."
-        " Rescale badly conditioned columns of X, or take a larger init_scale."
     )
