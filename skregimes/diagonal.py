@@ -281,7 +281,7 @@ default="auto"
 
     warm_start : bool, default=False
         Start from the coefficients at which the previous fit stopped, at the scale
-        that it conserved: the flow goes on. (Discrete steps do not quite conserve it.)
+        that it conserved: the flow goes on. Discrete steps do not quite conserve it.
 
     random_state : int, RandomState instance or None, default=None
         Source of the held-out samples and of mini batches.
