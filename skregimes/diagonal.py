@@ -711,7 +711,7 @@ default="auto"
         for j, (end, potential) in enumerate(
             zip(ends, problem.potentials, strict=True)
         ):
-            score = diagonal_diagnostics(potential, end.coef, problem.rows.XT)
+            score = diagonal_diagnostics(potential, end.coef, problem.rows)
             score = {f"{name}_": value for name, value in score.items()}
             score["effective_sparsity_"] = effective_sparsity(end.coef)
             # Of targets of size one, brought to those of y. At depth 1, where no scale

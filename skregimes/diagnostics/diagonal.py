@@ -1,6 +1,7 @@
 """Diagnostics of a diagonal network's fit, from its coefficients alone."""
 
 import numpy as np
+from scipy.linalg.blas import dsyrk
 
 __all__ = ["diagonal_diagnostics", "log_kernel_weights"]
 
@@ -26,15 +27,15 @@ def log_kernel_weights(potential, coef, at):
     return potential.log_kernel_weight(theta)
 
 
-def diagonal_diagnostics(potential, coef, XT):
+def diagonal_diagnostics(potential, coef, rows):
     """Compare a diagonal network at its end with its start.
 
     Parameters
     ----------
     potential : DiagonalPotential
     coef : ndarray of shape (n_features,)
-    XT : ndarray of shape (n_features, n_rows)
-        Training features, transposed.
+    rows : Rows
+        Training features.
 
     Returns
     -------
@@ -43,12 +44,17 @@ def diagonal_diagnostics(potential, coef, XT):
         ``weight_change``.
     """
     start, end = (log_kernel_weights(potential, coef, at) for at in ("init", "end"))
+    weight_change = _weight_change(potential, coef)
+    if rows.rank == 0 or np.array_equal(start, end):
+        return {
+            "kernel_change": 0.0,
+            "kernel_alignment": 1.0,
+            "weight_change": weight_change,
+        }
     top0, top1 = start.max(), end.max()
-    K0 = (XT * np.exp(start - top0)[:, None]).T @ XT
-    K1 = (XT * np.exp(end - top1)[:, None]).T @ XT
+    K0 = rows.gram if np.ptp(start) == 0 else _gram(rows.XT, start - top0)
+    K1 = _gram(rows.XT, end - top1)
     size0, size1 = np.linalg.norm(K0), np.linalg.norm(K1)
-    if size0 == 0:  # no feature varies
-        return {"kernel_change": 0.0, "kernel_alignment": 1.0, "weight_change": 0.0}
     with np.errstate(over="ignore"):
         if top1 - top0 < 30:
             change = np.linalg.norm(np.exp(top1 - top0) * K1 - K0) / size0
@@ -58,8 +64,14 @@ def diagonal_diagnostics(potential, coef, XT):
     return {
         "kernel_change": float(change),
         "kernel_alignment": float(np.clip(alignment, -1, 1)),
-        "weight_change": _weight_change(potential, coef),
+        "weight_change": weight_change,
     }
+
+
+def _gram(XT, log_weights):
+    half = XT * np.exp(log_weights / 2)[:, None]
+    lower = dsyrk(1.0, half.T, lower=1)
+    return lower + np.tril(lower, -1).T
 
 
 def _weight_change(potential, coef):

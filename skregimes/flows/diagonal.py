@@ -376,17 +376,19 @@ def solve_limit(problem):
         top = np.max(problem.log_shape)
         shape = np.exp(problem.log_shape - top)
     # Without a flow's time to mind, what X hardly reaches is fitted too.
+    X, whole, basis = rows.without_mean()
     for j, y in enumerate(rows.whole):
         start = None if problem.start is None else problem.start[j]
         coef, dual = min_q_norm(
-            rows.XT.T,
-            y,
+            X,
+            whole[j],
             np.exp(problem.log_scale[j] + top),
             depth=problem.depth,
             init_shape=shape,
             init_offset=start,
             return_dual=True,
         )
+        dual = dual if basis is None else basis @ dual
         coefs = np.array([np.zeros_like(coef) if start is None else start, coef])
         loss = np.sum((y - coefs @ rows.XT) ** 2, axis=1)
         loss -= y @ y - rows.y[j] @ rows.y[j]

@@ -98,6 +98,24 @@ class Rows:
         full = dual if self.back is None else dual @ self.back.T
         return full * self.root
 
+    @property
+    def gram(self):
+        """``X X.T``, (n_rows, n_rows)."""
+        return (self.eigvecs * self.eigvals) @ self.eigvecs.T
+
+    def without_mean(self):
+        """Return ``(X, Y, basis)`` without the direction that centring emptied.
+
+        ``X = basis.T @ self.XT.T`` has one row less and full rank, where centring is
+        all that rank was lost to; elsewhere ``basis`` is None and X as it is.
+        """
+        X, n_rows = self.XT.T, self.XT.shape[1]
+        if self.back is None and self.rank == n_rows - 1 > 0:
+            drift = np.max(np.abs(self.XT @ self.root))
+            if drift <= 1e-13 * np.sqrt(np.max(self.column_norms2)):
+                return self.eigvecs.T @ X, self.whole @ self.eigvecs, self.eigvecs
+        return X, self.whole, None
+
     def take(self, targets):
         """Return the rows with some of the targets."""
         return replace(
