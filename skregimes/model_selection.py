@@ -330,7 +330,8 @@ class DiagonalNetRegressorCV(DiagonalNetFit):
     -----
     Folds are aligned by time in the data's unit, not by training loss, which is not
     comparable between folds. With several targets one pair serves all; for a pair each,
-    use `sklearn.multioutput.MultiOutputRegressor`.
+    use `sklearn.multioutput.MultiOutputRegressor`. Callbacks watch the flow of the
+    chosen pair.
 
     Examples
     --------
@@ -434,6 +435,7 @@ class DiagonalNetRegressorCV(DiagonalNetFit):
         search = self._search_gcv if self.criterion == "gcv" else self._search_cv
         model = self._settings(**search(X, Y, weight))
         self.init_scale_ = model.init_scale
+        model.set_callbacks(*getattr(self, "_skl_callbacks", []))
         model.fit(X, y, sample_weight)
         chosen = {
             name: v for name, v in vars(model).items() if name not in self._keep()

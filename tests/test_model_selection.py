@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import sklearn
 from sklearn.base import clone
+from sklearn.callback import ScoringMonitor
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import make_regression
 from sklearn.ensemble import BaggingRegressor, StackingRegressor
@@ -481,3 +482,13 @@ def test_the_path_checks_its_options(option):
     X, y = make_regression(20, 5, random_state=0)
     with pytest.raises(ValueError, match=next(iter(option))):
         init_scale_path(X, y, init_scales=[0.1], times=[1.0], **option)
+
+
+@pytest.mark.parametrize("criterion", ["cv", "gcv"])
+def test_callbacks_watch_the_chosen_flow(criterion):
+    X, y = make_regression(30, 10, n_informative=3, noise=1.0, random_state=0)
+    monitor = ScoringMonitor(scoring="r2")
+    model = DiagonalNetRegressorCV(criterion=criterion, n_times=5)
+    model.set_callbacks(monitor).fit(X, y)
+    assert len(monitor.get_logs().data) > 8
+    assert model.set_callbacks().fit(X, y).score(X, y) > 0.5
