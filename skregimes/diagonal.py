@@ -560,10 +560,7 @@ default="auto"
         """Return the solver that was used, and one `End` a target."""
         max_time = np.full(len(problem.unit), np.inf)
         if self.max_time is not None:
-            relative = self.units == "relative"
-            max_time = self.max_time * (
-                problem.unit if relative else problem.time_factor
-            )
+            max_time = self.max_time * problem.clock(self.units)
         gcv, tol = None, self.tol
         if self.early_stopping == "gcv":
             gcv = GCV(
@@ -680,8 +677,7 @@ default="auto"
         self.scale_ = self._each(np.exp(self.depth * problem.log_alpha - np.log(unit)))
         self.scale_unit_ = self._each(unit)
         self.time_unit_ = self._each(problem.unit / problem.time_factor)
-        relative = self.units == "relative"
-        clock = 1 / (problem.unit if relative else problem.time_factor)
+        clock = 1 / problem.clock(self.units)
         self.time_ = self._each([end.time for end in ends] * clock)
         rest = problem.rows.rest
         self.loss_ = self._each(_loss(table.y_unit, [end.loss for end in ends] + rest))

@@ -17,12 +17,11 @@ from skregimes._arrays import as_array
 from skregimes._base import effective_samples
 from skregimes._sklearn import Interval, StrOptions, check_sample_weight, fit_context
 from skregimes.diagonal import DiagonalNetFit, DiagonalNetRegressor
-from skregimes.flows.diagonal import DiagonalProblem, follow_scales
+from skregimes.flows.diagonal import DiagonalProblem, follow_scales, solve_limits
 from skregimes.flows.rows import Rows
 from skregimes.flows.stopping import GCV
 from skregimes.flows.trajectory import interpolate
 from skregimes.flows.units import log_alphas
-from skregimes.limits import min_q_norm
 
 __all__ = ["DiagonalNetRegressorCV", "InitScalePath", "init_scale_path"]
 
@@ -161,10 +160,10 @@ def init_scale_path(
     problems = _problems(settings, table, scales)
     if times is None:
         grid = np.array([np.inf])
-        coefs = _limit_path(problems)
+        coefs = np.array([[end.coef] for (end,) in solve_limits(problems)])
     else:
         grid = _check_grid(times, "times")
-        coefs = _flow_path(settings, problems, grid, rtol, max_iter)
+        coefs = _flow_path(settings, problems, grid)
     richness = [
         [problem.potentials[0].richness(coef) for coef in row]
         for problem, row in zip(problems, coefs, strict=True)
@@ -197,32 +196,15 @@ def _problems(settings, table, scales):
     ]
 
 
-def _limit_path(problems):
-    """Limits of infinite time, from the largest scale down, (n_scales, 1, d)."""
-    rows, coefs, warm = problems[0].rows, [], None
-    shape = problems[0].log_shape
-    shape = None if shape is None else np.exp(shape)
-    for problem in problems:
-        scale = np.exp(problem.log_scale[0])
-        coef, dual = min_q_norm(
-            rows.XT.T,
-            rows.y[0],
-            scale,
-            depth=problem.depth,
-            init_shape=shape,
-            warm_start=warm,
-            return_dual=True,
-        )
-        warm = scale, coef, dual
-        coefs.append([coef])
-    return np.array(coefs)
-
-
-def _flow_path(settings, problems, times, rtol, max_iter):
+def _flow_path(settings, problems, times):
     """Coefficients at times of each scale's own flow, (n_scales, n_times, d)."""
-    raw = np.array([_clock(settings, problem)[0] * times for problem in problems])
+    raw = np.array([problem.clock(settings.units)[0] * times for problem in problems])
     paths = follow_scales(
-        problems, max_time=raw[:, [-1]], tol=0.0, rtol=rtol, max_iter=max_iter
+        problems,
+        max_time=raw[:, [-1]],
+        tol=0.0,
+        rtol=settings.rtol,
+        max_iter=settings.max_iter,
     )
     for (path,) in paths:
         _check_path(path)
@@ -499,19 +481,18 @@ class DiagonalNetRegressorCV(DiagonalNetFit):
                 time, _, score = gcv.choose(
                     path.time, path.loss + problems[0].rows.rest[j], path.df
                 )
-                times[i, j] = time / _clock(settings, problems[i])[j]
+                times[i, j] = time / problems[i].clock(settings.units)[j]
                 scores[i] += score * (table.y_unit[j] / size) ** 2 / Y.shape[1]
         self.gcv_path_ = _square_units(scores, size)
-        best = int(np.argmin(scores))
         self._tabulate(
             [{"init_scale": float(a)} for a in self.init_scales_],
             -scores[:, None],
             -self.gcv_path_[:, None],
         )
         # The same search along the chosen path, at full accuracy, ends a little later.
-        end = 4 * times[best].max()
+        end = 4 * times[self.best_index_].max()
         return {
-            "init_scale": float(self.init_scales_[best]),
+            "init_scale": float(self.init_scales_[self.best_index_]),
             "early_stopping": "gcv",
             "max_time": end if end > 0 else None,
         }
@@ -601,11 +582,6 @@ def _square_units(errors, size):
         return (np.sqrt(errors) * size) ** 2
 
 
-def _clock(settings, problem):
-    """Return the size of a unit of the user's time in the problem's own, a target."""
-    return problem.unit if settings.units == "relative" else problem.time_factor
-
-
 def _check_path(path):
     """Refuse to go on with a path that broke off."""
     if path.status == "interrupted":
@@ -624,7 +600,7 @@ def _fold(settings, X, Y, weight, train, test, scales, times, rtol, scorer):
             raise ValueError(f"All samples of a fold's {name} part have weight zero.")
     table = settings._table(X[train], Y[train], weight[train])
     problems = _problems(settings, table, scales)
-    raw = np.array([_clock(settings, p)[:, None] * times for p in problems])
+    raw = np.array([p.clock(settings.units)[:, None] * times for p in problems])
     probe = ((X[test] - table.x_mean) / table.x_scale).T
     paths = follow_scales(
         problems,

@@ -96,7 +96,7 @@ def test_weights_are_repetitions():
     again = Rows.reduce(np.repeat(X, count, axis=0).T.copy(), np.repeat(Y, count, 1))
     np.testing.assert_allclose(weighted.correlation, again.correlation, rtol=1e-12)
     np.testing.assert_allclose(weighted.eigvals, again.eigvals, rtol=1e-12)
-    np.testing.assert_allclose(weighted.typical_coef(), again.typical_coef(), rtol=1e-9)
+    np.testing.assert_allclose(weighted.typical_coef, again.typical_coef, rtol=1e-9)
 
 
 def test_take_keeps_some_targets():
@@ -117,8 +117,8 @@ def test_marginal_coef_is_the_largest_simple_regression():
     share = weight / weight.sum()
     Xc, Yc = X - share @ X, Y - (Y @ share)[:, None]
     centred = Rows.reduce(Xc.T.copy(), Yc, weight)
-    np.testing.assert_allclose(centred.marginal_coef(), single, rtol=1e-10)
-    assert np.all(rows.marginal_coef() > 0)
+    np.testing.assert_allclose(centred.marginal_coef, single, rtol=1e-10)
+    assert np.all(rows.marginal_coef > 0)
 
 
 @each_table
@@ -144,17 +144,17 @@ def test_typical_coef_is_that_of_linear_flow_at_half_of_the_variance(make):
 
         beta = flow(np.exp(brentq(left, -5, 5, xtol=1e-13)), pull[j])
         expected = np.sqrt(np.mean(beta**2))
-        assert rows.typical_coef()[j] == pytest.approx(expected, rel=1e-8)
+        assert rows.typical_coef[j] == pytest.approx(expected, rel=1e-8)
 
 
 def test_no_signal_asks_for_nothing():
     rows = Rows.reduce(np.zeros((3, 4)), np.ones((1, 4)))
     assert rows.rank == 0
     assert rows.rest == pytest.approx([1.0])
-    for size in (rows.typical_coef(), rows.marginal_coef()):
+    for size in (rows.typical_coef, rows.marginal_coef):
         np.testing.assert_array_equal(size, [0.0])
     rows = Rows.reduce(np.eye(3), np.zeros((1, 3)))
-    np.testing.assert_array_equal(rows.typical_coef(), [0.0])
+    np.testing.assert_array_equal(rows.typical_coef, [0.0])
 
 
 @pytest.mark.parametrize("shape", [(3, 6), (6, 3)])

@@ -49,7 +49,7 @@ def test_the_scale_unit_is_homogeneous(depth):
 def test_a_coefficient_of_the_typical_size_is_in_the_transition_at_scale_one(depth):
     # A single target on orthonormal features of equal pull has one coefficient size.
     rows = Rows.reduce(np.eye(6), np.ones((1, 6)))
-    typical = rows.typical_coef()[0]
+    typical = rows.typical_coef[0]
     log_scale = np.log(scale_unit(rows, depth)[0]) / depth
     richness = DiagonalPotential(depth, log_scale).richness(np.full(6, typical))
     if depth == 1:

@@ -1,7 +1,8 @@
 """Diagnostics of a diagonal network's fit, from its coefficients alone."""
 
 import numpy as np
-from scipy.linalg.blas import dsyrk
+
+from skregimes.flows.rows import weighted_gram
 
 __all__ = ["diagonal_diagnostics", "log_kernel_weights"]
 
@@ -52,8 +53,12 @@ def diagonal_diagnostics(potential, coef, rows):
             "weight_change": weight_change,
         }
     top0, top1 = start.max(), end.max()
-    K0 = rows.gram if np.ptp(start) == 0 else _gram(rows.XT, start - top0)
-    K1 = _gram(rows.XT, end - top1)
+    K0 = (
+        rows.gram
+        if np.ptp(start) == 0
+        else weighted_gram(rows.XT, np.exp(start - top0))
+    )
+    K1 = weighted_gram(rows.XT, np.exp(end - top1))
     size0, size1 = np.linalg.norm(K0), np.linalg.norm(K1)
     with np.errstate(over="ignore"):
         if top1 - top0 < 30:
@@ -66,12 +71,6 @@ def diagonal_diagnostics(potential, coef, rows):
         "kernel_alignment": float(np.clip(alignment, -1, 1)),
         "weight_change": weight_change,
     }
-
-
-def _gram(XT, log_weights):
-    half = XT * np.exp(log_weights / 2)[:, None]
-    lower = dsyrk(1.0, half.T, lower=1)
-    return lower + np.tril(lower, -1).T
 
 
 def _weight_change(potential, coef):

@@ -17,7 +17,7 @@ __all__ = [
     "follow",
     "follow_scales",
     "solve",
-    "solve_limit",
+    "solve_limits",
     "sweep",
 ]
 
@@ -104,6 +104,10 @@ class DiagonalProblem:
             potential.offset = potential.dual_of_theta(theta)
         return potential
 
+    def clock(self, units):
+        """Return the size of a unit of the user's time in this problem's, a target."""
+        return self.unit if units == "relative" else self.time_factor
+
     def take(self, targets):
         """Return the problem of some of the targets."""
         part = copy(self)
@@ -132,7 +136,7 @@ class DiagonalProblem:
 
         It measures how far the network is from its sweeping limit; depth >= 3.
         """
-        size = self.rows.marginal_coef()[j]
+        size = self.rows.marginal_coef[j]
         if size == 0:
             return 0.0
         top = self.depth * np.max(self.potentials[j].log_scale)
@@ -208,7 +212,7 @@ def solve(problem, solver, *, max_time, gcv, tol, **options):
             return solvers[0], [end for (end,) in ends]
         solver = "inverse_scale_space" if far.any() else "dual_mirror"
     if solver == "limit":
-        return solver, solve_limit(problem)
+        return solver, solve_limits([problem])[0]
     if solver == "inverse_scale_space":
         return solver, sweep(problem, max_time=max_time, gcv=gcv, tol=tol)
     return solver, follow(problem, max_time=max_time, gcv=gcv, tol=tol, **options)
@@ -367,33 +371,48 @@ def _sweep_one(problem, j, max_time, tol, gcv):
     )  # fmt: skip
 
 
-def solve_limit(problem):
-    """Return where the flow ends, without following it."""
-    rows, ends = problem.rows, []
+def solve_limits(problems):
+    """Return where flows end, without following them.
+
+    ``problems`` share their rows and differ in scale; each warm-starts the next.
+
+    Returns
+    -------
+    list of list of End
+        A list of the targets' ends for each problem.
+    """
+    rows, log_shape = problems[0].rows, problems[0].log_shape
     shape, top = None, 0.0
-    if problem.log_shape is not None:
+    if log_shape is not None:
         # The dual is scaled by the largest rate everywhere in this file.
-        top = np.max(problem.log_shape)
-        shape = np.exp(problem.log_shape - top)
+        top = np.max(log_shape)
+        shape = np.exp(log_shape - top)
     # Without a flow's time to mind, what X hardly reaches is fitted too.
     X, whole, basis = rows.without_mean()
-    for j, y in enumerate(rows.whole):
-        start = None if problem.start is None else problem.start[j]
-        coef, dual = min_q_norm(
-            X,
-            whole[j],
-            np.exp(problem.log_scale[j] + top),
-            depth=problem.depth,
-            init_shape=shape,
-            init_offset=start,
-            return_dual=True,
-        )
-        dual = dual if basis is None else basis @ dual
-        coefs = np.array([np.zeros_like(coef) if start is None else start, coef])
-        loss = np.sum((y - coefs @ rows.XT) ** 2, axis=1)
-        loss -= y @ y - rows.y[j] @ rows.y[j]
-        path = np.array([0.0, np.inf]), loss, coefs
-        ends.append(End(coef, dual, np.inf, loss[1], 1, "limit", path))
+    ends: list = []
+    warm: list = [None] * len(whole)
+    for problem in problems:
+        ends.append([])
+        for j, y in enumerate(whole):
+            start = None if problem.start is None else problem.start[j]
+            scale = np.exp(problem.log_scale[j] + top)
+            coef, dual = min_q_norm(
+                X,
+                y,
+                scale,
+                depth=problem.depth,
+                init_shape=shape,
+                init_offset=start,
+                warm_start=warm[j],
+                return_dual=True,
+            )
+            warm[j] = scale, coef, dual
+            dual = dual if basis is None else basis @ dual
+            coefs = np.array([np.zeros_like(coef) if start is None else start, coef])
+            loss = np.sum((rows.whole[j] - coefs @ rows.XT) ** 2, axis=1)
+            loss -= rows.whole[j] @ rows.whole[j] - rows.y[j] @ rows.y[j]
+            path = np.array([0.0, np.inf]), loss, coefs
+            ends[-1].append(End(coef, dual, np.inf, loss[1], 1, "limit", path))
     return ends
 
 

@@ -12,10 +12,10 @@ own clock, step and end, and none sees the others.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg.blas import dsyrk, ssyrk
 from scipy.linalg.lapack import dpotrf, dpotrs, spotrf, spotrs
 
 from skregimes.flows.rosenbrock import RODAS4
+from skregimes.flows.rows import weighted_gram
 from skregimes.limits.potentials import DiagonalPotential
 
 __all__ = ["DualPath", "dual_mirror_flow"]
@@ -109,21 +109,17 @@ class _Features:
         d, r = self.XT.shape
         if d * r <= _SMALL**2:
             return np.matmul((self.XT * weights[..., None]).transpose(0, 2, 1), self.XT)
-        out = np.empty((len(weights), r, r))
+        out = np.zeros((len(weights), r, r))
         for full, weight, slack in zip(out, weights, drop, strict=True):
             mass = weight * self.norms2
-            XT, syrk = self.XT, dsyrk
+            XT = self.XT
             if self.single is not None and _EPS32 * mass.sum() < slack:
-                XT, syrk = self.single, ssyrk
+                XT = self.single
             keep = np.flatnonzero(mass * d > slack)
             if len(keep) < 0.7 * d:
                 XT, weight = XT[keep], weight[keep]
             if len(XT):
-                half = XT * np.sqrt(weight).astype(XT.dtype)[:, None]
-                full[:] = syrk(1.0, half.T, lower=1)
-                full += np.tril(full, -1).T
-            else:
-                full[:] = 0.0
+                full[:] = weighted_gram(XT, weight)
         return out
 
 
@@ -287,9 +283,7 @@ def dual_mirror_flow(
     loss = np.einsum("ij,ij->i", field, field)
     start = loss.copy()
     A = now.gram(theta, np.zeros(n_problems))
-    N = None
-    if with_df:
-        N = np.zeros_like(A)
+    N = np.zeros_like(A) if with_df else None
     norms2 = np.where(features.norms2 > 0, features.norms2, np.inf)
     floor = _FLOOR * np.max(np.abs(y @ XT.T) / norms2, axis=1)
     probe = np.empty((coef.shape[1], 0)) if probe is None else probe
@@ -300,10 +294,7 @@ def dual_mirror_flow(
     status[start <= _LOSS_FLOOR] = "tol"
     status[(status == "") & (end <= 0)] = "time"
 
-    def drop_finished(alive):
-        return status[alive] == ""
-
-    running = drop_finished(alive)
+    running = status == ""
     while True:
         if not running.all():
             # Finished problems leave the batch, and cost nothing from then on.
@@ -374,7 +365,7 @@ def dual_mirror_flow(
                 status[ended[status[ended] == ""]] = word
         except KeyboardInterrupt:
             status[status == ""] = "interrupted"
-        running = drop_finished(alive)
+        running = status[alive] == ""
 
     return [
         _path(nodes[j], n_iter[j], status[j], base.take([j]), scale[j], with_df)

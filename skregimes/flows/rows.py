@@ -11,11 +11,19 @@ from functools import cached_property
 
 import numpy as np
 import scipy.linalg as sla
+from scipy.linalg.blas import dsyrk, ssyrk
 
-__all__ = ["Rows"]
+__all__ = ["Rows", "weighted_gram"]
 
 # Squared singular values below this share of the largest count as zero.
 _RANK_TOL = 1e-12
+
+
+def weighted_gram(XT, weights):
+    """Return ``X diag(weights) X.T`` in the precision of ``XT``, by one rank update."""
+    half = XT * np.sqrt(weights).astype(XT.dtype)[:, None]
+    lower = (ssyrk if XT.dtype == np.float32 else dsyrk)(1.0, half.T, lower=1)
+    return lower + np.tril(lower, -1).T
 
 
 @dataclass(frozen=True)
@@ -140,13 +148,15 @@ class Rows:
         """Squared norms of the columns of X."""
         return np.einsum("dr,dr->d", self.XT, self.XT)
 
+    @cached_property
     def marginal_coef(self):
-        """Return the largest one-feature least-squares coefficient of each target."""
+        """The largest one-feature least-squares coefficient of each target."""
         norms = self.column_norms2
         return np.max(np.abs(self.correlation) / np.where(norms > 0, norms, np.inf), 1)
 
+    @cached_property
     def typical_coef(self):
-        """Return the root mean square coefficient that the data ask for.
+        """The root mean square coefficient that the data ask for.
 
         That of plain linear gradient flow at the time when it has explained half of
         the variance that it can explain: a ridge-like fit, in closed form.

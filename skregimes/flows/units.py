@@ -32,7 +32,7 @@ def scale_unit(rows, depth):
     ndarray of shape (n_targets,)
         In the units of the coefficients; 1 where the data ask for nothing.
     """
-    typical = rows.typical_coef()
+    typical = rows.typical_coef
     return typical_ratio(depth) * np.where(typical > 0, typical, 1.0)
 
 
@@ -103,7 +103,7 @@ def time_unit(rows, target, potential):
     least-squares coefficient (practical time: fits are chosen at 1 to 30 units).
     """
     pull = np.abs(rows.correlation[target])
-    size = rows.marginal_coef()[target]
+    size = rows.marginal_coef[target]
     if size == 0:
         return 1.0
     base = DiagonalPotential(potential.depth, potential.log_scale)

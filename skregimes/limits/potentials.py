@@ -10,6 +10,8 @@ The dual is carried as ``s = offset + rate * z`` (dimensionless) or as ``theta``
 box ``|s| < 1`` is the dual ball of the l1 norm that small scales approach.
 """
 
+from functools import cache
+
 import numpy as np
 
 __all__ = ["DiagonalPotential", "typical_ratio"]
@@ -221,6 +223,7 @@ class DiagonalPotential:
         return float(np.clip(2 - slope / value, 0.0, 1.0))
 
 
+@cache
 def typical_ratio(depth):
     """Return ``a**D / |beta|`` at the middle of the kernel-to-rich transition.
 
