@@ -1,14 +1,23 @@
 """Estimators that use the scale of a network's initialisation as regularisation."""
 
-from skregimes import diagnostics, limits
+from skregimes import datasets, diagnostics, kernels, limits
 from skregimes.diagonal import DiagonalNetRegressor
-from skregimes.model_selection import DiagonalNetRegressorCV, init_scale_path
+from skregimes.model_selection import (
+    DiagonalNetRegressorCV,
+    InitScaleSearchCV,
+    init_scale_path,
+)
+from skregimes.shallow_relu import ShallowReLURegressor
 
 __all__ = [
     "DiagonalNetRegressor",
     "DiagonalNetRegressorCV",
+    "InitScaleSearchCV",
+    "ShallowReLURegressor",
+    "datasets",
     "diagnostics",
     "init_scale_path",
+    "kernels",
     "limits",
 ]
 __version__ = "0.1.0.dev0"

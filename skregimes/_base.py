@@ -146,6 +146,13 @@ class FlowEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         """Name of the regime: "kernel", "transition" or "rich", from ``richness_``."""
         return regime(self.richness_)
 
+    def _forget(self):
+        """Delete what an earlier fit knew."""
+        kept = ("n_features_in_", "feature_names_in_")
+        for name in list(vars(self)):
+            if name.endswith("_") and name not in kept:
+                delattr(self, name)
+
     def _watch(self, X, y, sample_weight):
         """Return a `Watcher`, or None where nobody watches: that is free."""
         if not self.verbose and not hasattr(self, "_skl_callbacks"):

@@ -177,15 +177,6 @@ class DiagonalNetFit(MultiOutputMixin, RegressorMixin, FlowEstimator):
         names = [name for name in object.__dir__(self) if name not in lazy]
         return [name for name in names if hasattr(self, name)]
 
-    def _forget(self):
-        """Delete what an earlier fit knew."""
-        for name in list(vars(self)):
-            if name.endswith("_") and name not in (
-                "n_features_in_",
-                "feature_names_in_",
-            ):
-                delattr(self, name)
-
     def __getstate__(self):
         """Leave the training data out of pickles."""
         state = super().__getstate__()

@@ -14,7 +14,7 @@ import pytest
 import skregimes
 
 FLOORS = [
-    {"_arrays", "_border", "_sklearn", "datasets", "losses"},
+    {"_arrays", "_border", "_samples", "_sklearn", "datasets", "losses"},
     {"kernels", "limits", "networks"},
     {"flows"},
     {"diagnostics"},

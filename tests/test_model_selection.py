@@ -109,6 +109,10 @@ def test_the_default_path_goes_from_kernel_to_rich():
         ({"units": "paper"}, "needs init_scales"),
         ({"depth": 0}, "depth"),
         ({"sample_weight": [-1.0] * 24}, "[Nn]egative"),
+        ({"n_jobs": 2}, "n_jobs is for estimator"),
+        ({"estimator": DiagonalNetRegressor(), "depth": 2}, "depth must be set on"),
+        ({"estimator": DiagonalNetRegressor(), "times": [np.nan]}, "times must be"),
+        ({"estimator": DiagonalNetRegressor(units="paper")}, "needs init_scales"),
     ],
 )
 def test_bad_paths(options, message):
@@ -116,6 +120,76 @@ def test_bad_paths(options, message):
         init_scale_path(*table(), **options)
     with pytest.raises(RuntimeError, match="max_iter"):
         init_scale_path(*table(), init_scales=[1.0], times=[10.0], max_iter=2)
+
+
+@pytest.mark.parametrize("n_targets", [None, 2])
+@pytest.mark.parametrize("depth", [2, 3])
+def test_the_path_of_an_estimator_is_that_of_single_fits(depth, n_targets):
+    X, y = table(12, n_targets=n_targets)
+    weight = np.random.default_rng(0).uniform(0.5, 2, 12)
+    net = DiagonalNetRegressor(depth=depth, rtol=1e-5)
+    times = [*TIMES, np.inf]
+    path = init_scale_path(
+        X, y, estimator=net, init_scales=SCALES, times=times, sample_weight=weight
+    )
+    outputs = () if n_targets is None else (2,)
+    np.testing.assert_array_equal(path.init_scales, SCALES)
+    np.testing.assert_array_equal(path.times, times)
+    assert path.coefs.shape == (3, 4, *outputs, 30)
+    assert path.intercepts.shape == path.richness.shape == (3, 4, *outputs)
+    assert path.alphas.shape == (3, *outputs)
+    predicted = path.predict(X)
+    assert predicted.shape == (3, 4, 12, *outputs)
+    singles = [
+        [
+            clone(net)
+            .set_params(init_scale=scale, early_stopping=False, max_time=time)
+            .fit(X, y, weight)
+            for time in [*TIMES, None]
+        ]
+        for scale in SCALES
+    ]
+    gather = lambda value: np.array([[value(fit) for fit in row] for row in singles])
+    # Between recorded points a trajectory is exact to about 1e-3 of its final size.
+    close(path.coefs, gather(lambda fit: fit.coef_), 2e-3)
+    close(path.intercepts, gather(lambda fit: fit.intercept_), 2e-3)
+    close(path.richness, gather(lambda fit: fit.richness_), 3e-2)
+    close(predicted, gather(lambda fit: fit.predict(X)), 2e-3)
+    close(path.alphas, gather(lambda fit: fit.alpha_)[:, 0])
+
+
+def test_both_ways_to_a_path_agree():
+    X, y = table(12)
+    for times in (None, TIMES):
+        options = {"init_scales": SCALES, "times": times}
+        quick = init_scale_path(X, y, depth=3, rtol=1e-5, **options)
+        net = DiagonalNetRegressor(depth=3, rtol=1e-5)
+        slow = init_scale_path(X, y, estimator=net, n_jobs=2, **options)
+        assert quick.estimators is None
+        for name in ("init_scales", "times", "alphas"):
+            np.testing.assert_allclose(getattr(quick, name), getattr(slow, name))
+        for name in ("coefs", "intercepts", "richness"):
+            close(getattr(quick, name), getattr(slow, name), 5e-3)
+        close(quick.predict(X), slow.predict(X), 2e-3)
+
+
+def test_richness_jumps_along_the_sweeping_limit():
+    X, y = table(12)
+    net = DiagonalNetRegressor(depth=4)
+    path = init_scale_path(
+        X, y, estimator=net, init_scales=[1e-60], times=[0.5, 1.0, 3.0]
+    )
+    (fit,) = path.estimators
+    assert fit.solver_ == "inverse_scale_space"
+    assert set(path.richness[0]) <= set(fit.trajectory_.richness)
+    assert len(set(path.richness[0])) > 1
+
+
+def test_the_default_path_of_an_estimator():
+    path = init_scale_path(*table(12), estimator=DiagonalNetRegressor())
+    np.testing.assert_array_equal(path.init_scales, [30.0, 3.0, 0.3, 0.03, 1e-3])
+    assert all(fit.solver_ == "limit" for fit in path.estimators)
+    assert np.all(np.diff(path.richness[:, 0]) > 0)
 
 
 # -- DiagonalNetRegressorCV ------------------------------------------------------------

@@ -3,7 +3,7 @@
 import pytest
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from skregimes import DiagonalNetRegressor, DiagonalNetRegressorCV
+from skregimes import DiagonalNetRegressor, DiagonalNetRegressorCV, InitScaleSearchCV
 
 # Left out: early_stopping=True, whose held-out part is drawn from the rows, so that
 # weights are not repetitions.
@@ -15,9 +15,26 @@ ESTIMATORS = [
     DiagonalNetRegressor(1e-30, depth=4, standardize=False),
     DiagonalNetRegressorCV(init_scales=[0.3], times=[1.0, 10.0], cv=2),
     DiagonalNetRegressorCV(criterion="gcv", init_scales=[0.3, 0.01]),
+    InitScaleSearchCV(
+        DiagonalNetRegressor(), init_scales=[10, 0.3], times=[1.0, 10.0], cv=2
+    ),
+    InitScaleSearchCV(
+        DiagonalNetRegressor(depth=3, units="paper"),
+        init_scales=[0.1],
+        times=[0.1, 10.0],
+        cv=2,
+        scoring=["r2", "neg_mean_squared_error"],
+        refit="r2",
+    ),
 ]
-# A check of all that have a parameter cv sets it, of which this criterion makes no use.
-pytestmark = pytest.mark.filterwarnings("ignore:criterion='gcv' makes no use of cv")
+pytestmark = [
+    # A check of all that have a parameter cv sets it; this criterion has no use for it.
+    pytest.mark.filterwarnings("ignore:criterion='gcv' makes no use of cv"),
+    # Of bad values a search warns in the folds before it raises in the last fit.
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning"),
+    pytest.mark.filterwarnings("ignore:Scoring failed"),
+    pytest.mark.filterwarnings("ignore:.*test scores are non-finite"),
+]
 
 
 def checks():

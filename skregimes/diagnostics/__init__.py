@@ -4,13 +4,33 @@ from skregimes.diagnostics.effective_rank import effective_rank
 from skregimes.diagnostics.effective_sparsity import effective_sparsity
 from skregimes.diagnostics.kernel_alignment import kernel_alignment
 from skregimes.diagnostics.kernel_change import kernel_change
+from skregimes.diagnostics.richness import kernel_richness
+from skregimes.diagnostics.shallow_relu import (
+    curvature,
+    knot_clustering,
+    knots,
+    knots_near_samples,
+    layer_imbalance,
+    merge_knots,
+    pattern_change,
+    slope_total_variation,
+)
 from skregimes.diagnostics.weight_change import weight_change
 
 __all__ = [
+    "curvature",
     "effective_rank",
     "effective_sparsity",
     "kernel_alignment",
     "kernel_change",
+    "kernel_richness",
+    "knot_clustering",
+    "knots",
+    "knots_near_samples",
+    "layer_imbalance",
+    "merge_knots",
+    "pattern_change",
+    "slope_total_variation",
     "tangent_kernel",
     "weight_change",
 ]

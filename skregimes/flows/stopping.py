@@ -63,6 +63,11 @@ class GCV:
     intercept: bool
     patience: float = 10.0
 
+    def allows(self, df):
+        """Return whether points with so many degrees of freedom compete."""
+        # At the sudden jumps of deep rich networks df peaks far outside of this range.
+        return (df > -0.5) & (df < _MAX_DF_SHARE * self.n_samples)
+
     def score(self, residual, df):
         """Return the scores of points of a path."""
         return generalized_cross_validation(
@@ -82,7 +87,7 @@ class GCV:
             too_many = df >= _MAX_DF_SHARE * self.n_samples
             since = min(since, time) if too_many else np.inf
             score = self.score(loss + rest, df)
-            if df > -0.5 and not too_many and score < best:
+            if self.allows(df) and score < best:
                 best, best_time = score, max(time, unit)
             late = time > self.patience * best_time and score > best
             return late or time > _SATURATED * since
@@ -95,8 +100,7 @@ class GCV:
         Only points with ``df`` below 0.7 ``n_samples`` compete. The parabola through
         the best three, in log time, refines the choice.
         """
-        # At the sudden jumps of deep rich networks df peaks far outside of this range.
-        valid = (df > -0.5) & (df < _MAX_DF_SHARE * self.n_samples)
+        valid = self.allows(df)
         inner = valid.copy()
         inner[1:] &= valid[:-1]
         inner[:-1] &= valid[1:]

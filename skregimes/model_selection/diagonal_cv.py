@@ -1,7 +1,6 @@
-"""Choosing the initial scale and the stopping time."""
+"""Diagonal networks that choose their scale and time."""
 
 import warnings
-from dataclasses import dataclass
 from numbers import Integral
 
 import numpy as np
@@ -10,205 +9,31 @@ from scipy.stats import rankdata
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
-from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from skregimes._arrays import as_array
 from skregimes._base import effective_samples
 from skregimes._sklearn import Interval, StrOptions, check_sample_weight, fit_context
 from skregimes.diagonal import DiagonalNetFit, DiagonalNetRegressor
-from skregimes.flows.diagonal import DiagonalProblem, follow_scales, solve_limits
-from skregimes.flows.rows import Rows
+from skregimes.flows.diagonal import follow_scales
 from skregimes.flows.stopping import GCV
 from skregimes.flows.trajectory import interpolate
-from skregimes.flows.units import log_alphas
+from skregimes.model_selection._grids import (
+    SCALES,
+    TIMES,
+    check_grid,
+    default_scales,
+    default_times,
+)
+from skregimes.model_selection.path import check_flow, diagonal_problems
 
-__all__ = ["DiagonalNetRegressorCV", "InitScalePath", "init_scale_path"]
+__all__ = ["DiagonalNetRegressorCV"]
 
 _FLOATS = [np.float64, np.float32]
-# Relative scales from ridge-like to sparse. Eleven from 300 to 3e-5, and any choice of
-# eight of them, scored no better on 13 tables: more choices, more noise in the choice.
-_SCALES = (30.0, 3.0, 0.3, 0.03, 1e-3)
 # Generalised cross-validation does not choose the scale well at depth >= 3.
 _DEEP_GCV_SCALES = (0.5,)
 # Flows that are only compared end where this share of the loss is left to be learnt.
 _PATH_TOL = 1e-8
-# Range of relative times: fits are chosen at 1 to 30, on spectra far later.
-_TIMES = (0.1, 1e5)
-
-
-@dataclass(frozen=True, eq=False)
-class InitScalePath:
-    """Coefficients for many scales and times.
-
-    Parameters
-    ----------
-    init_scales : ndarray of shape (n_scales,)
-        Scales, decreasing, in the units asked for.
-    times : ndarray of shape (n_times,)
-        Times in the same units; a single inf for the limit.
-    coefs : ndarray of shape (n_scales, n_times, n_features)
-        Coefficients in the units of the input.
-    intercepts : ndarray of shape (n_scales, n_times)
-        Intercepts.
-    richness : ndarray of shape (n_scales, n_times)
-        0 in the kernel regime, 1 in the rich one.
-    alphas : ndarray of shape (n_scales,)
-        The raw scales.
-    """
-
-    init_scales: np.ndarray
-    times: np.ndarray
-    coefs: np.ndarray
-    intercepts: np.ndarray
-    richness: np.ndarray
-    alphas: np.ndarray
-
-
-def init_scale_path(
-    X,
-    y,
-    *,
-    init_scales=None,
-    depth=2,
-    times=None,
-    units="relative",
-    init_shape=None,
-    standardize=None,
-    fit_intercept=True,
-    sample_weight=None,
-    rtol=1e-3,
-    max_iter=100_000,
-):
-    """Fit diagonal networks at many initial scales.
-
-    The scales' limits of infinite time warm-start one another, and flows are followed
-    side by side, each answering all times.
-
-    Parameters
-    ----------
-    X : array-like of shape (n_samples, n_features)
-        Features.
-    y : array-like of shape (n_samples,)
-        Target.
-    init_scales : array-like of shape (n_scales,), default=None
-        Scales; None is 25 from 100 down to 1e-8 of relative ones.
-    depth : int, default=2
-        Depth of the network.
-    times : array-like of shape (n_times,), default=None
-        Stopping times; None is the limit of infinite time alone.
-    units : {"relative", "paper"}, default="relative"
-        Units of scales and times, see `DiagonalNetRegressor`.
-    init_shape : array-like of shape (n_features,), default=None
-        Shape of the initial weights, see `DiagonalNetRegressor`.
-    standardize : bool, default=None
-        Whether features are divided by their standard deviation; None means yes for
-        ``units="relative"``.
-    fit_intercept : bool, default=True
-        Whether X and y are centred.
-    sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the squared errors.
-    rtol : float, default=1e-3
-        Relative error of the coefficients allowed in a step of the flow.
-    max_iter : int, default=100_000
-        Bound on the steps of the flow.
-
-    Returns
-    -------
-    InitScalePath
-
-    Raises
-    ------
-    ValueError
-        If the input makes no sense.
-    RuntimeError
-        If a flow does not reach its last time within ``max_iter`` steps.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import make_regression
-    >>> from skregimes import init_scale_path
-    >>> X, y = make_regression(20, 50, n_informative=3, random_state=0)
-    >>> path = init_scale_path(X, y, init_scales=[10, 1e-4])
-    >>> print(path.coefs.shape, path.richness[:, 0].round(2))
-    (2, 1, 50) [0.19 0.92]
-    """
-    settings = DiagonalNetRegressor(
-        depth=depth,
-        units=units,
-        init_shape=init_shape,
-        standardize=standardize,
-        fit_intercept=fit_intercept,
-        rtol=rtol,
-        max_iter=max_iter,
-    )
-    settings._validate_params()
-    X, y = validate_data(
-        settings, as_array(X), as_array(y), dtype=float, y_numeric=True
-    )
-    weight = check_sample_weight(
-        sample_weight, X, dtype=np.float64, ensure_non_negative=True
-    )
-    if init_scales is None:
-        if units == "paper":
-            raise ValueError(
-                "units='paper' needs init_scales: no default fits all data."
-            )
-        init_scales = np.geomspace(100, 1e-8, 25)
-    scales = _check_grid(init_scales, "init_scales")[::-1]
-    table = settings._table(X, y[:, None], weight)
-    problems = _problems(settings, table, scales)
-    if times is None:
-        grid = np.array([np.inf])
-        coefs = np.array([[end.coef] for (end,) in solve_limits(problems)])
-    else:
-        grid = _check_grid(times, "times")
-        coefs = _flow_path(settings, problems, grid)
-    richness = [
-        [problem.potentials[0].richness(coef) for coef in row]
-        for problem, row in zip(problems, coefs, strict=True)
-    ]
-    coefs, intercepts = table.restore(coefs, 0)
-    alphas = np.exp([problem.log_alpha[0] for problem in problems])
-    return InitScalePath(scales, grid, coefs, intercepts, np.array(richness), alphas)
-
-
-def _check_grid(values, name):
-    """Return sorted, distinct, positive numbers."""
-    grid = check_array(
-        np.atleast_1d(values), ensure_2d=False, dtype=float, input_name=name
-    )
-    if grid.ndim != 1 or np.any(grid <= 0):
-        raise ValueError(f"{name} must be a 1-D array of positive numbers.")
-    return np.unique(grid)
-
-
-def _problems(settings, table, scales):
-    """Return one `DiagonalProblem` a scale, sharing reduced rows."""
-    rows, depth = Rows.reduce(table.XT, table.Y, table.weight), settings.depth
-    shape = settings._shape(len(table.XT))
-    alphas = [
-        log_alphas(rows, table.y_unit, depth, scale, settings.units) for scale in scales
-    ]
-    return [
-        DiagonalProblem(rows, table.y_unit, depth, log_alpha, init_shape=shape)
-        for log_alpha in alphas
-    ]
-
-
-def _flow_path(settings, problems, times):
-    """Coefficients at times of each scale's own flow, (n_scales, n_times, d)."""
-    raw = np.array([problem.clock(settings.units)[0] * times for problem in problems])
-    paths = follow_scales(
-        problems,
-        max_time=raw[:, [-1]],
-        tol=0.0,
-        rtol=settings.rtol,
-        max_iter=settings.max_iter,
-    )
-    for (path,) in paths:
-        _check_path(path)
-    return np.array([path.coef(at) for (path,), at in zip(paths, raw, strict=True)])
 
 
 class DiagonalNetRegressorCV(DiagonalNetFit):
@@ -437,20 +262,14 @@ class DiagonalNetRegressorCV(DiagonalNetFit):
 
     def _scales(self):
         if self.init_scales is not None:
-            return _check_grid(self.init_scales, "init_scales")[::-1]
-        if self.units == "paper":
-            raise ValueError(
-                "units='paper' needs init_scales: no default fits all data."
-            )
+            return check_grid(self.init_scales, "init_scales")[::-1]
         deep_gcv = self.criterion == "gcv" and self.depth >= 3
-        return np.array(_DEEP_GCV_SCALES if deep_gcv else _SCALES)
+        return default_scales(self.units, _DEEP_GCV_SCALES if deep_gcv else SCALES)
 
     def _times(self):
         if self.times is not None:
-            return _check_grid(self.times, "times")
-        if self.units == "paper":
-            raise ValueError("units='paper' needs times: no default fits all data.")
-        return np.geomspace(*_TIMES, self.n_times)
+            return check_grid(self.times, "times")
+        return default_times(self.units, self.n_times)
 
     # -- generalised cross-validation ----------------------------------------------
 
@@ -464,11 +283,11 @@ class DiagonalNetRegressorCV(DiagonalNetFit):
                 )
         settings, size = self._settings(), _size(Y)
         table = settings._table(X, Y, weight)
-        problems = _problems(settings, table, self.init_scales_)
+        problems = diagonal_problems(settings, table, self.init_scales_)
         gcv = GCV(effective_samples(table.weight), self.fit_intercept)
         paths = follow_scales(
             problems,
-            max_time=_TIMES[1] * np.array([problem.unit for problem in problems]),
+            max_time=TIMES[1] * np.array([problem.unit for problem in problems]),
             tol=max(self.tol, _PATH_TOL),
             rtol=self.path_rtol,
             max_iter=self.max_iter,
@@ -477,7 +296,7 @@ class DiagonalNetRegressorCV(DiagonalNetFit):
         scores, times = np.zeros(len(problems)), np.zeros((len(problems), Y.shape[1]))
         for i, row in enumerate(paths):
             for j, path in enumerate(row):
-                _check_path(path)
+                check_flow(path)
                 time, _, score = gcv.choose(
                     path.time, path.loss + problems[0].rows.rest[j], path.df
                 )
@@ -582,24 +401,13 @@ def _square_units(errors, size):
         return (np.sqrt(errors) * size) ** 2
 
 
-def _check_path(path):
-    """Refuse to go on with a path that broke off."""
-    if path.status == "interrupted":
-        raise KeyboardInterrupt
-    if path.status in ("max_iter", "stalled"):
-        raise RuntimeError(
-            f"A flow broke off after {path.n_iter} steps. Increase max_iter or the "
-            "relative tolerance, or leave out the smallest init_scales."
-        )
-
-
 def _fold(settings, X, Y, weight, train, test, scales, times, rtol, scorer):
     """Mean squared errors for targets of size one, and scores, (n_scales, n_times)."""
     for part, name in ((train, "train"), (test, "test")):
         if not np.any(weight[part] > 0):
             raise ValueError(f"All samples of a fold's {name} part have weight zero.")
     table = settings._table(X[train], Y[train], weight[train])
-    problems = _problems(settings, table, scales)
+    problems = diagonal_problems(settings, table, scales)
     raw = np.array([p.clock(settings.units)[:, None] * times for p in problems])
     probe = ((X[test] - table.x_mean) / table.x_scale).T
     paths = follow_scales(
@@ -616,7 +424,7 @@ def _fold(settings, X, Y, weight, train, test, scales, times, rtol, scorer):
     for i, row in enumerate(paths):
         predicted = np.empty((len(times), *Y[test].shape))
         for j, path in enumerate(row):
-            _check_path(path)
+            check_flow(path)
             values = interpolate(path.time, path.probe, raw[i, j])
             predicted[:, :, j] = table.y_mean[j] + table.y_unit[j] * values
         mse[i] = np.mean(((predicted - Y[test]) / size) ** 2, axis=2) @ share

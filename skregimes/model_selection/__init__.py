@@ -1,0 +1,12 @@
+"""Choosing the initial scale and the stopping time."""
+
+from skregimes.model_selection.diagonal_cv import DiagonalNetRegressorCV
+from skregimes.model_selection.path import InitScalePath, init_scale_path
+from skregimes.model_selection.search import InitScaleSearchCV
+
+__all__ = [
+    "DiagonalNetRegressorCV",
+    "InitScalePath",
+    "InitScaleSearchCV",
+    "init_scale_path",
+]

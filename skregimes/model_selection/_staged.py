@@ -1,0 +1,54 @@
+"""What a search and a path ask of any estimator that follows a flow."""
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+__all__ = ["flow_params", "flow_step", "max_time", "staged"]
+
+_PARAMS = ("init_scale", "max_time", "early_stopping")
+# Later than any flow ends. None would let some solvers skip the way there.
+_AFTER_THE_END = 1e200
+
+
+def flow_step(estimator):
+    """Return the prefix of the parameters of the step that follows a flow, and it.
+
+    Raises
+    ------
+    TypeError
+        If neither the estimator nor the last step of a pipeline follows a flow.
+    """
+    prefix, step = "", estimator
+    if isinstance(estimator, Pipeline):
+        name, step = estimator.steps[-1]
+        prefix = f"{name}__"
+    params = step.get_params(deep=False) if hasattr(step, "get_params") else {}
+    if not set(_PARAMS) <= set(params) or not hasattr(step, "staged_predict"):
+        raise TypeError(
+            "The estimator must have the parameters init_scale, max_time and "
+            "early_stopping and the method staged_predict, as DiagonalNetRegressor "
+            "has, or be a Pipeline whose last step is such an estimator; got "
+            f"{estimator!r}. Where such an estimator is wrapped in another one, put "
+            "the search inside: wrapper(InitScaleSearchCV(estimator))."
+        )
+    return prefix, step
+
+
+def flow_params(prefix, times):
+    """Return parameters of a fit whose flow passes all the times."""
+    end = times[-1] if len(times) == 1 else min(times[-1], _AFTER_THE_END)
+    return {f"{prefix}max_time": max_time(end), f"{prefix}early_stopping": False}
+
+
+def max_time(time):
+    """Return the parameter that stops a flow at a time: None at infinity."""
+    return None if np.isinf(time) else float(time)
+
+
+def staged(estimator, method, X, times=None):
+    """Return answers at times, a generator; of a pipeline, those of its last step."""
+    if isinstance(estimator, Pipeline):
+        if len(estimator) > 1:
+            X = estimator[:-1].transform(X)
+        estimator = estimator[-1]
+    return getattr(estimator, f"staged_{method}")(X, times)

@@ -1,0 +1,1154 @@
+"""Shallow ReLU networks: from smooth splines to broken lines by the initial scale."""
+
+import math
+import warnings
+from dataclasses import dataclass, replace
+from functools import cached_property
+from numbers import Integral, Real
+
+import numpy as np
+from scipy.linalg import orth, pinv
+from sklearn.base import MultiOutputMixin, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skregimes._arrays import as_array
+from skregimes._base import POINTS_PER_DECADE, FlowEstimator, effective_samples
+from skregimes._samples import Samples, spread_rows
+from skregimes._sklearn import Interval, StrOptions, check_sample_weight, fit_context
+from skregimes.diagnostics import (
+    kernel_alignment,
+    kernel_change,
+    kernel_richness,
+    knots,
+    merge_knots,
+    pattern_change,
+    slope_total_variation,
+    weight_change,
+)
+from skregimes.flows.stopping import GCV
+from skregimes.flows.trajectory import interpolate
+from skregimes.kernels import curvature_weight
+from skregimes.networks.units import ACTIVATIONS, draw_units
+
+__all__ = ["NetworkTrajectory", "ShallowReLURegressor"]
+
+_FLOATS = [np.float64, np.float32]
+# Times are recorded from this one on, in units of the fastest time of the start.
+_FIRST_TIME, _LAST_DECADE = 1e-2, 16
+# A trajectory holds at most so many numbers; longer ones keep every second point, ....
+_MOST_NUMBERS = 2**24
+_BROKEN = {"max_iter", "stalled", "interrupted", "diverged"}
+# Samples on which the change of the kernel is measured.
+_PROBES = 256
+# Rows of a prediction are worked off in pieces of so many activations.
+_PIECE = 2**21
+
+
+class ShallowReLURegressor(MultiOutputMixin, RegressorMixin, FlowEstimator):
+    """Regression by gradient flow on a network with one hidden ReLU layer.
+
+    The network is ``f(x) = sum_j c_j relu(a_j . x - b_j) + u . x + v``, trained by
+    gradient flow on the mean squared error over two. Its units start at ``(a_j, b_j) =
+    alpha / sqrt(n_hidden) * (w_j, beta_j)`` with random ``w`` and ``beta``. A large
+    scale ``alpha`` gives the kernel regime: in one dimension a natural cubic spline, in
+    several a polyharmonic one. A small scale gives the rich, adaptive regime: in one
+    dimension a broken line with few knots, in several a function of few directions.
+
+    Parameters
+    ----------
+    init_scale : float, default=1.0
+        Scale of the initialisation. With ``units="relative"`` it is ``alpha**2`` over
+        what the data ask for: 1 is the middle of the transition for every table and
+        width, 30 is kernel, 0.01 is rich. With "paper" it is ``alpha``.
+
+    n_hidden : int, default=500
+        Number of hidden units. The regime does not depend on it. In the kernel regime
+        a network with fewer units than samples cannot interpolate.
+
+    units : {"relative", "paper"}, default="relative"
+        Units of ``init_scale`` and of times. With "relative" features are standardised
+        and scaled into the unit ball inside, times are multiples of ``time_unit_``,
+        the fastest time of the start, and fitting ``c * y`` gives ``c`` times the
+        function. With "paper" time is that of ``dtheta/dt = -grad L`` and features are
+        taken as they are.
+
+    init : {"stratified", "uniform", "gaussian", "uniform_pair"} or tuple of arrays, \
+default="stratified"
+        Law of the units at unit scale. "uniform": ``w`` uniform on the sphere, ``beta``
+        uniform on ``[-bias_scale, bias_scale]``. "stratified": the same law with evenly
+        spread biases, nearer to the limit of infinite width. "gaussian": both normal,
+        ``beta`` of deviation ``bias_scale``. "uniform_pair": all ``w`` uniform on
+        [-1, 1], ``beta`` as in "uniform". Or the arrays ``w (n_hidden, n_features)``
+        and ``beta (n_hidden,)``, of features as the network sees them.
+
+    bias_scale : float, default=None
+        Scale of the biases; None is the largest norm of a training sample as the
+        network sees it, so that kinks cover the data: 1 for relative units.
+
+    balance : float, default=0.0
+        Size of the initial output weights, ``|c_j| = balance * |(a_j, b_j)|`` with
+        random signs. Zero is the law of the theory of splines. With 1 the layers are
+        balanced, and kinks appear at the samples even in the kernel regime.
+
+    antisymmetric : bool, default=True
+        Whether units come in pairs with opposite output weights, so that the network is
+        zero at its start. Without ``balance`` it is zero anyway.
+
+    skip_connection : bool, default=True
+        Whether there is a linear part ``u . x``, which learns infinitely faster than
+        the units. With it the limits are splines exactly. With hardly more samples than
+        features it fits them all, and nothing is left for the units: then say False.
+
+    fit_intercept : bool, default=True
+        Whether there is an intercept ``v``, learning infinitely faster; if not,
+        features and targets are not centred either.
+
+    activation : {"relu", "abs", "leaky_relu"}, default="relu"
+        Activation of the units; the leaky ReLU has slope 0.01 below zero.
+
+    solver : {"auto", "exponential", "krylov", "chebyshev", "gd"}, default="auto"
+        - "exponential" follows the flow in the eigenbasis of the tangent kernel's Gram
+          matrix, with kinks that slide along samples: few steps, however stiff;
+        - "krylov" does so on a Krylov space, without the Gram matrix; for many samples
+          away from the kernel regime;
+        - "chebyshev" is a stabilised explicit Runge-Kutta method: for any number of
+          samples; it resolves sliding kinks by small steps;
+        - "gd" runs the discrete algorithm, which ends somewhere else than the flow by
+          an amount proportional to ``learning_rate``;
+        - "auto" takes "exponential" up to 2000 different samples (times targets), where
+          an eigendecomposition costs less than the gradients it saves, and "chebyshev"
+          beyond.
+
+    early_stopping : {"auto", "gcv"} or bool, default="auto"
+        When to stop: "gcv" at the minimum of generalised cross-validation with the
+        degrees of freedom that the tangent kernels on the way give, exact in the kernel
+        regime, only for "exponential"; True at the best score on a
+        ``validation_fraction`` held out, followed by a fit of everything to that time;
+        False at ``tol``, at ``max_time``, or where the flow comes to rest. "auto" takes
+        "gcv" where it can, else True.
+
+    max_time : float, default=None
+        Time at which to stop at the latest; None is no bound.
+
+    tol : float, default=1e-8
+        Stop when the loss falls below ``tol`` times its start.
+
+    rtol : float, default=1e-3
+        Error of the function on the training set allowed in a step, relative to the
+        target: about the error of the result. Not for "gd".
+
+    max_iter : int, default=100_000
+        Bound on the steps.
+
+    validation_fraction : float, default=0.1
+        Share of the samples held out, only where held-out samples are used.
+
+    n_iter_no_change : int, default=12
+        Points in time, 12 a decade, without a better score after which the search for
+        the time to stop gives up.
+
+    learning_rate : float, default=None
+        Step of ``solver="gd"``; None adapts a safe one.
+
+    batch_size : int, default=None
+        Samples in a step of ``solver="gd"``; None is all of them. The affine part is
+        always that of all samples.
+
+    warm_start : bool, default=False
+        Go on from the weights at which the previous fit stopped, with its units.
+
+    random_state : int, RandomState instance or None, default=None
+        Source of the initial weights, held-out samples and mini batches.
+
+    verbose : int or bool, default=0
+        Print a line for each decade of time.
+
+    device : str, default="cpu"
+        Where the flow runs, a torch device.
+
+    Attributes
+    ----------
+    coefs_ : list of ndarray, of shapes (n_features, n_hidden), (n_hidden, n_targets)
+        Weights of the two layers, in the units of the input.
+    intercepts_ : list of ndarray, of shapes (n_hidden,), (n_targets,)
+        Biases of the two layers: the first is ``-b``.
+    skip_coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
+        Coefficients of the linear part, zero without ``skip_connection``.
+    richness_ : float
+        ``||K_T - K_0|| / (||K_T|| + ||K_0||)`` of the tangent kernel on at most 256
+        training samples, without the affine part: 0 in the kernel regime, 1 in the rich
+        one, whatever the width.
+    regime_ : str
+        "kernel" (richness below 0.1), "transition" or "rich" (above 0.9).
+    kernel_change_, kernel_alignment_, weight_change_ : float
+        ``||K_T - K_0|| / ||K_0||``, cosine of the kernels, and ``||theta_T - theta_0||
+        / ||theta_0||``.
+    pattern_change_ : float
+        Fraction of the pairs of unit and sample that were switched on or off.
+    scale_ : float
+        The relative scale, whatever ``units`` is.
+    alpha_, scale_unit_, time_unit_ : float
+        The raw scale, and the factors between relative and raw: ``alpha_**2 = scale_ *
+        scale_unit_``; raw times are ``time_unit_`` times relative ones.
+    time_ : float
+        When the flow stopped, in the units of ``units``.
+    loss_ : float
+        Training loss, half the weighted mean of squared residuals, summed over targets.
+    df_, gcv_ : float
+        Degrees of freedom, the affine part's included, and the score minimised; only
+        where generalised cross-validation stopped the flow.
+    linearization_gap_ : float
+        Distance to the linearised network at the same time, root mean square over the
+        training set in units of the target's; computed when asked for.
+    knots_, slope_changes_ : ndarray of shape (n_knots,), (n_knots,) or (n_knots, \
+n_targets)
+        One feature only: where the function bends, and by how much. Knots closer than
+        1e-6 of the range are merged.
+    total_variation_ : float or ndarray of shape (n_targets,)
+        One feature only: total variation of the slope, the sum of sizes of the changes.
+    trajectory_ : NetworkTrajectory
+        At most about 12 points a decade on the way.
+    solver_, n_iter_, converged_ : str, int, bool
+        What ran, how many steps, and whether it ended as asked. The number of steps of
+        "exponential" is itself a measure of richness: few in the kernel regime.
+    n_features_in_, feature_names_in_
+        As everywhere in scikit-learn.
+
+    See Also
+    --------
+    InitScaleSearchCV : Chooses the scale and the time by cross-validation.
+    skregimes.limits.curvature_spline : The kernel limit in one dimension.
+    skregimes.limits.polyharmonic_limit : The kernel limit in several.
+
+    Notes
+    -----
+    Samples at the same place are merged, which changes nothing. All targets share the
+    hidden layer, so targets of different sizes should be standardised, as by
+    `sklearn.compose.TransformedTargetRegressor`.
+
+    References
+    ----------
+    Williams, Trager, Silva, Panozzo, Zorin, Bruna, "Gradient Dynamics of Shallow
+    Univariate ReLU Networks", NeurIPS 2019.
+
+    Jin, Montufar, "Implicit Bias of Gradient Descent for Mean Squared Error Regression
+    with Two-Layer Wide Neural Networks", JMLR 2023.
+
+    Examples
+    --------
+    >>> from skregimes import ShallowReLURegressor
+    >>> from skregimes.datasets import make_curve
+    >>> X, y = make_curve("kinky", 60, noise=0.1, random_state=0)
+    >>> model = ShallowReLURegressor(0.03, random_state=0).fit(X, y)
+    >>> print(model.regime_, round(model.score(X, y), 2))
+    rich 0.99
+    """
+
+    _parameter_constraints: dict = {
+        **FlowEstimator._parameter_constraints,
+        "n_hidden": [Interval(Integral, 1, None, closed="left")],
+        "init": [
+            StrOptions({"stratified", "uniform", "gaussian", "uniform_pair"}),
+            tuple,
+        ],
+        "bias_scale": [None, Interval(Real, 0, None, closed="neither")],
+        "balance": [Interval(Real, 0, None, closed="left")],
+        "antisymmetric": ["boolean"],
+        "skip_connection": ["boolean"],
+        "activation": [StrOptions({"relu", "abs", "leaky_relu"})],
+        "solver": [StrOptions({"auto", "exponential", "krylov", "chebyshev", "gd"})],
+        "early_stopping": ["boolean", StrOptions({"auto", "gcv"})],
+    }
+
+    def __init__(
+        self,
+        init_scale=1.0,
+        *,
+        n_hidden=500,
+        units="relative",
+        init="stratified",
+        bias_scale=None,
+        balance=0.0,
+        antisymmetric=True,
+        skip_connection=True,
+        fit_intercept=True,
+        activation="relu",
+        solver="auto",
+        early_stopping="auto",
+        max_time=None,
+        tol=1e-8,
+        rtol=1e-3,
+        max_iter=100_000,
+        validation_fraction=0.1,
+        n_iter_no_change=12,
+        learning_rate=None,
+        batch_size=None,
+        warm_start=False,
+        random_state=None,
+        verbose=0,
+        device="cpu",
+    ):
+        self.init_scale = init_scale
+        self.n_hidden = n_hidden
+        self.units = units
+        self.init = init
+        self.bias_scale = bias_scale
+        self.balance = balance
+        self.antisymmetric = antisymmetric
+        self.skip_connection = skip_connection
+        self.fit_intercept = fit_intercept
+        self.activation = activation
+        self.solver = solver
+        self.early_stopping = early_stopping
+        self.max_time = max_time
+        self.tol = tol
+        self.rtol = rtol
+        self.max_iter = max_iter
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+        self.device = device
+
+    # -- fitting -------------------------------------------------------------------
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None):
+        """Follow the flow on training data.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            Targets; they share the hidden layer.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the squared errors. Only their ratios matter, but for generalised
+            cross-validation: whole numbers count as repetitions there.
+
+        Returns
+        -------
+        self : ShallowReLURegressor
+
+        Raises
+        ------
+        ValueError
+            If the data or the combination of parameters make no sense.
+        FloatingPointError
+            If steps of ``solver="gd"`` diverge.
+        KeyboardInterrupt
+            On Ctrl-C, after what was reached has been stored: the estimator is fitted.
+        """
+        X, y = validate_data(
+            self,
+            as_array(X),
+            as_array(y),
+            dtype=_FLOATS,
+            multi_output=True,
+            y_numeric=True,
+        )
+        self._check_parameters()
+        weight = check_sample_weight(
+            sample_weight, X, dtype=np.float64, ensure_non_negative=True
+        )
+        self._single = y.ndim == 1
+        data = (X, y.reshape(len(y), -1), weight)
+        random_state = check_random_state(self.random_state)
+        run = self._prepare(data, random_state)
+        watcher = self._watch(X, y, sample_weight)
+        record, result = self._run(run, data, random_state, watcher)
+        self._store(run, record, result)
+        if watcher is not None:
+            watcher.finish()
+        self._report(run, result)
+        return self
+
+    def _check_parameters(self):
+        """Refuse combinations that could only be ignored."""
+        if self.solver != "gd":
+            for name in ("learning_rate", "batch_size"):
+                if getattr(self, name) is not None:
+                    raise ValueError(
+                        f"{name} is for solver='gd', not for solver={self.solver!r}."
+                    )
+        if self.early_stopping == "gcv" and self.solver not in ("auto", "exponential"):
+            raise ValueError(
+                f"solver={self.solver!r} has no degrees of freedom for "
+                "early_stopping='gcv'; use early_stopping=True or False, or "
+                "solver='exponential'."
+            )
+        if self.warm_start and self.early_stopping == "gcv":
+            raise ValueError(
+                "early_stopping='gcv' cannot count the degrees of freedom of earlier "
+                "fits; with warm_start=True use early_stopping=True or False."
+            )
+        if self.balance > 0 and self.antisymmetric and self.n_hidden % 2:
+            raise ValueError(
+                f"antisymmetric=True pairs the units, but n_hidden={self.n_hidden} is "
+                "odd; use an even number, or antisymmetric=False."
+            )
+        if isinstance(self.init, tuple) and self.bias_scale is not None:
+            raise ValueError(
+                "bias_scale is for a law of init; given arrays are taken as they are."
+            )
+
+    def _prepare(self, data, random_state):
+        """Return the `_Run`: anew, or from where the last fit stopped."""
+        from skregimes.flows.shallow_relu import Training
+
+        last = self._network if self.warm_start and self._fitted() else None
+        samples = self._samples(data, like=last and last.samples)
+        skip = self._columns(samples.X)
+        if last is None:
+            hidden, output, bias_scale = self._draw(samples, random_state)
+        else:
+            self._check_restart(last, samples)
+            hidden, output, bias_scale = last.hidden0, last.output0, last.bias_scale
+        training = Training.build(
+            samples, skip, self.activation, hidden, output, self.device
+        )
+        if last is None:
+            unit, rate = training.units()
+            size = self.init_scale
+            square = (
+                size * unit if self.units == "relative" else size**2 / samples.y_unit
+            )
+            alpha = math.sqrt(square)
+        else:
+            unit, rate, alpha = last.scale_unit, last.rate, last.alpha
+        start = training.start(alpha)
+        radius = rate * alpha**2 + training.growth(start)
+        if last is not None:
+            start = last.theta
+        solver = self.solver
+        if solver == "auto":
+            from skregimes.flows.shallow_relu import natural_solver
+
+            solver = natural_solver(training.n_values)
+        origin = _Network(
+            samples=samples,
+            hidden0=hidden,
+            output0=output,
+            alpha=alpha,
+            scale_unit=unit,
+            rate=rate,
+            time_unit=1 / radius if radius > 0 else 1.0,
+            bias_scale=bias_scale,
+            columns=(self.skip_connection, self.fit_intercept),
+            activation=self.activation,
+            law=self._law(),
+            theta=start,
+        )
+        return _Run(training, origin, solver)
+
+    def _fitted(self):
+        return hasattr(self, "_network")
+
+    def _law(self):
+        """Return what a warm start must find unchanged."""
+        law = self.init
+        if isinstance(law, tuple):
+            law = tuple(tuple(np.ravel(part)) for part in law)
+        names = (
+            "init_scale", "n_hidden", "units", "bias_scale", "balance",
+            "antisymmetric", "skip_connection", "fit_intercept", "activation",
+        )  # fmt: skip
+        return {"init": law, **{name: getattr(self, name) for name in names}}
+
+    def _check_restart(self, last, samples):
+        for name, value in self._law().items():
+            if value != last.law[name]:
+                raise ValueError(
+                    f"warm_start=True goes on from the last fit's network, but {name} "
+                    "has changed since; set warm_start=False."
+                )
+        shapes = samples.X.shape[1], samples.Y.shape[1]
+        before = last.samples.X.shape[1], last.samples.Y.shape[1]
+        if shapes != before:
+            raise ValueError(
+                "warm_start=True needs as many features and targets as the last fit "
+                f"had, {before[0]} and {before[1]}; got {shapes[0]} and {shapes[1]}."
+            )
+
+    def _samples(self, data, like=None):
+        return Samples.build(
+            *data,
+            center=self.fit_intercept and self.units == "relative",
+            standardize=self.units == "relative",
+            like=like,
+        )
+
+    def _columns(self, X):
+        """Return the columns of the profiled part, or None."""
+        return _columns(X, self.skip_connection, self.fit_intercept)
+
+    def _draw(self, samples, random_state):
+        """Draw the units at unit scale, and return their scale of biases too."""
+        d = samples.X.shape[1]
+        bias_scale = self.bias_scale
+        n_drawn = self.n_hidden
+        paired = self.balance > 0 and self.antisymmetric
+        if isinstance(self.init, tuple):
+            weights, biases = self._given_units(d)
+        else:
+            if bias_scale is None:
+                bias_scale = np.max(np.linalg.norm(samples.X, axis=1)) or 1.0
+            n_drawn = n_drawn // 2 if paired else n_drawn
+            weights, biases = draw_units(
+                self.init, n_drawn, d, bias_scale, random_state
+            )
+        hidden = np.column_stack([weights, biases]) / math.sqrt(self.n_hidden)
+        size = self.balance * np.linalg.norm(hidden, axis=1)[:, None]
+        shape = (len(hidden), samples.Y.shape[1])
+        output = np.zeros(shape)
+        if self.balance > 0:
+            sign = random_state.choice([-1.0, 1.0], shape) / math.sqrt(shape[1])
+            output = size * sign
+        if paired and n_drawn < self.n_hidden:
+            hidden = np.concatenate([hidden, hidden])
+            output = np.concatenate([output, -output])
+        return hidden, output, bias_scale
+
+    def _given_units(self, n_features):
+        if len(self.init) != 2:
+            raise ValueError("init must be a name, or a tuple of weights and biases.")
+        weights = check_array(self.init[0], dtype=float, input_name="init")
+        biases = check_array(
+            self.init[1], dtype=float, ensure_2d=False, input_name="init"
+        )
+        wanted = (self.n_hidden, n_features)
+        if weights.shape != wanted or biases.shape != wanted[:1]:
+            raise ValueError(
+                f"init must hold weights of shape {wanted} and biases of shape "
+                f"{wanted[:1]}; got {weights.shape} and {biases.shape}."
+            )
+        if self.balance > 0 and self.antisymmetric:
+            raise ValueError(
+                "antisymmetric=True draws its own pairs; with arrays as init and "
+                "balance > 0 use antisymmetric=False."
+            )
+        return weights, biases
+
+    def _stopping(self, solver):
+        """Return how to stop: "gcv", True or False."""
+        if self.early_stopping != "auto":
+            return self.early_stopping
+        return "gcv" if solver == "exponential" and not self.warm_start else True
+
+    def _run(self, run, data, random_state, watcher):
+        """Follow the flow to where it is to stop; return its record and result."""
+        origin, stopping = run.origin, self._stopping(run.solver)
+        if stopping == "gcv" and run.solver != "exponential":
+            raise ValueError(
+                f"early_stopping='gcv' needs the Gram matrix of {run.training.n_values}"
+                " values, which is too large; use early_stopping=True or False, or "
+                "solver='exponential'."
+            )
+        bound, tol = math.inf, self.tol
+        if self.max_time is not None:
+            bound = self.max_time * origin.clock(self.units)
+        gcv = None
+        if stopping == "gcv":
+            n_samples = effective_samples(data[2]) * data[1].shape[1]
+            gcv = GCV(n_samples, False, self._patience())
+        elif stopping:
+            bound, tol = self._held_out_time(run, data, random_state, bound), 0.0
+        record = _Record(origin, self.units, gcv, watcher)
+        degrees = gcv is not None
+        result = self._follow(run, record, bound, tol, random_state, degrees=degrees)
+        return record, record.close(result)
+
+    def _follow(self, run, on_node, bound, tol, random_state, **options):
+        if run.solver == "gd":
+            options |= {
+                "learning_rate": self.learning_rate,
+                "batch_size": self.batch_size,
+                "random_state": random_state,
+            }
+        return run.training.follow(
+            run.origin.theta,
+            run.solver,
+            max_time=bound,
+            rtol=self.rtol,
+            tol=tol,
+            max_iter=self.max_iter,
+            nodes=run.origin.nodes(bound),
+            on_node=on_node,
+            **options,
+        )
+
+    def _patience(self):
+        """Return the factor in time after which a search without success gives up."""
+        return 10 ** (self.n_iter_no_change / POINTS_PER_DECADE)
+
+    def _held_out_time(self, run, data, random_state, bound):
+        """Return the best time on held-out samples, of a flow on the others."""
+        from skregimes.flows.shallow_relu import Training
+
+        X, Y, weight = data
+        used = np.flatnonzero(weight > 0)
+        n_held = int(np.ceil(self.validation_fraction * len(used)))
+        if n_held >= len(used):
+            raise ValueError(
+                f"early_stopping=True with validation_fraction="
+                f"{self.validation_fraction} leaves none of the {len(used)} samples to "
+                "train on; use early_stopping='gcv' or False."
+            )
+        train, held = train_test_split(
+            used, test_size=n_held, random_state=random_state
+        )
+        origin = run.origin
+        part = self._samples((X[train], Y[train], weight[train]), like=origin.samples)
+        origin = replace(origin, samples=part)
+        training = Training.build(
+            part,
+            self._columns(part.X),
+            self.activation,
+            origin.hidden0,
+            origin.output0,
+            self.device,
+        )
+        patience, best = self._patience(), (math.inf, origin.time_unit)
+        best_time = 0.0
+
+        def on_node(time, theta, _):
+            nonlocal best, best_time
+            error = Y[held] - origin.at(theta).predict(X[held])
+            score = float(weight[held] @ np.sum((error / origin.y_unit) ** 2, axis=1))
+            if score < best[0]:
+                # Patience begins after a unit of time.
+                best, best_time = (score, max(time, origin.time_unit)), time
+            return time > patience * best[1]
+
+        part_run = _Run(training, origin, run.solver)
+        self._follow(part_run, on_node, bound, self.tol, random_state)
+        return best_time
+
+    # -- what is known of a fit ----------------------------------------------------
+
+    def _store(self, run, record, result):
+        """Set the fitted attributes."""
+        self._forget()
+        net = run.origin.at(result.theta)
+        samples, clock = net.samples, net.clock(self.units)
+        self._network = net
+        self.solver_ = run.solver
+        self.n_iter_ = result.n_iter
+        self.converged_ = result.status not in _BROKEN
+        self.scale_unit_ = net.scale_unit * samples.y_unit
+        self.scale_ = net.alpha**2 / net.scale_unit
+        self.alpha_ = net.alpha * math.sqrt(samples.y_unit)
+        self.time_unit_ = net.time_unit / samples.y_unit
+        self.time_ = result.time / clock
+        self.loss_ = net.raw_loss(result.loss)
+        for name, value in record.scores.items():
+            setattr(self, name, value)
+        for name, value in self._weights(net).items():
+            setattr(self, name, value)
+        self.trajectory_ = record.trajectory()
+        initial = net.initial()
+        before, after = initial.probe_kernel(), net.probe_kernel()
+        self.richness_ = kernel_richness(before, after)
+        any_kernel = np.any(before)
+        self.kernel_change_ = kernel_change(before, after) if any_kernel else 0.0
+        self.kernel_alignment_ = (
+            kernel_alignment(before, after) if any_kernel and np.any(after) else 1.0
+        )
+        self.weight_change_ = weight_change(initial.theta, net.theta)
+        inputs = np.column_stack([samples.X, -np.ones(len(samples.X))])
+        self.pattern_change_ = pattern_change(net.hidden0, net.hidden, inputs)
+        if samples.X.shape[1] == 1:
+            self._store_knots(net)
+
+    def _weights(self, net):
+        """Return the weights in the units of the input."""
+        samples = net.samples
+        weights, bias = net.hidden[:, :-1], net.hidden[:, -1]
+        inner = weights / samples.x_scale
+        skip, intercept = net.affine()
+        coef = samples.y_unit * skip / samples.x_scale[:, None]
+        intercept = (
+            samples.y_shift + samples.y_unit * intercept - samples.x_shift @ coef
+        )
+        return {
+            "coefs_": [inner.T, samples.y_unit * net.output],
+            "intercepts_": [-(bias + inner @ samples.x_shift), intercept],
+            "skip_coef_": coef[:, 0] if self._single else coef.T,
+        }
+
+    def _store_knots(self, net):
+        samples = net.samples
+        slopes = ACTIVATIONS[self.activation]
+        where, change = knots(net.hidden, net.output, slopes=slopes)
+        where, change = merge_knots(where, change, tolerance=1e-6 * np.ptp(samples.X))
+        change = change * samples.y_unit / samples.x_scale[0]
+        self.knots_ = samples.x_shift[0] + samples.x_scale[0] * where
+        self.slope_changes_ = change[:, 0] if self._single else change
+        self.total_variation_ = slope_total_variation(
+            self.knots_, self.slope_changes_, tolerance=0.0
+        )
+
+    def _report(self, run, result):
+        """Say what a user should know of how the fit ended."""
+        if result.status == "interrupted":
+            raise KeyboardInterrupt("fit was interrupted; what it reached is stored")
+        if result.status == "diverged":
+            raise FloatingPointError(result.message)
+        if run.training.problem.target_norm == 0 and np.any(run.origin.samples.Y):
+            warnings.warn(
+                "The affine part fits all samples, so the hidden units learn nothing. "
+                "Use skip_connection=False, or more samples than features.",
+                UserWarning,
+                stacklevel=3,
+            )
+        if result.status in ("max_iter", "stalled"):
+            warnings.warn(
+                f"The flow did not end as asked. {result.message}",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+
+    @cached_property
+    def linearization_gap_(self):
+        """Distance to the linearised network at the same time."""
+        from skregimes.flows.shallow_relu import MAX_GRAM, Training
+
+        check_is_fitted(self)
+        net = self._network
+        if net.samples.Y.size > MAX_GRAM:
+            raise AttributeError(
+                f"The linearised network needs a Gram matrix of {net.samples.Y.size} "
+                f"values; more than {MAX_GRAM} are too many."
+            )
+        training = Training.build(
+            net.samples,
+            self._columns(net.samples.X),
+            self.activation,
+            net.hidden0,
+            net.output0,
+            "cpu",
+        )
+        start = training.start(net.alpha)
+        time = self.time_ * net.clock(self.units)
+        return training.linearization_gap(start, net.theta, time)
+
+    # -- answers -------------------------------------------------------------------
+
+    def predict(self, X):
+        """Predict targets.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_targets)
+        """
+        check_is_fitted(self)
+        X = validate_data(self, as_array(X), dtype=_FLOATS, reset=False)
+        return self._shaped(self._network.predict(X), X.dtype)
+
+    def staged_predict(self, X, times=None):
+        """Predict along the recorded trajectory.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+        times : array-like of shape (n_times,), default=None
+            Times in the units of ``time_``; None is those of ``trajectory_``. Between
+            recorded points predictions are interpolated in log time; times beyond the
+            end are answered by the end.
+
+        Yields
+        ------
+        ndarray of shape (n_samples,) or (n_samples, n_targets)
+            Predictions at one time.
+
+        Raises
+        ------
+        ValueError
+            If a time is negative or nan.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, as_array(X), dtype=_FLOATS, reset=False)
+        path = self.trajectory_
+        stages = np.array([self._network.at(theta).predict(X) for theta in path.theta])
+        if times is not None:
+            times = np.atleast_1d(np.asarray(times, dtype=float))
+            if not np.all(times >= 0):
+                raise ValueError("Times must be non-negative numbers.")
+            shape = (len(times), *stages.shape[1:])
+            flat = interpolate(path.time, stages.reshape(len(stages), -1), times)
+            stages = flat.reshape(shape)
+        for stage in stages:
+            yield self._shaped(stage, X.dtype)
+
+    def _shaped(self, values, dtype):
+        values = values[:, 0] if self._single else values
+        return values.astype(dtype, copy=False)
+
+    def tangent_kernel(self, X, Y=None, *, at="end"):
+        """Return the network's tangent kernel, closed form.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples_X, n_features)
+            Features.
+        Y : array-like of shape (n_samples_Y, n_features), default=None
+            Features; None is ``X``.
+        at : {"init", "end"}, default="end"
+            When: at the initialisation, or where the flow stopped.
+
+        Returns
+        -------
+        ndarray of shape (n_samples_X, n_samples_Y) or (n_targets, n_targets, \
+n_samples_X, n_samples_Y)
+            Inner products of the gradients of the outputs, in the units of y, with
+            respect to the weights of the units, with features as the network sees them.
+            The affine part, which learns at once, is not among them.
+
+        Raises
+        ------
+        ValueError
+            If ``at`` is unknown.
+        """
+        check_is_fitted(self)
+        if at not in ("init", "end"):
+            raise ValueError(f"at must be 'init' or 'end', got {at!r}.")
+        left, right = (
+            validate_data(self, as_array(A), dtype=_FLOATS, reset=False)
+            for A in (X, X if Y is None else Y)
+        )
+        net = self._network if at == "end" else self._network.initial()
+        # Weights of a network for targets of size one, brought to those of y.
+        kernel = net.y_unit * net.kernel(net.scaled(left), net.scaled(right))
+        return kernel[0, 0] if self._single else kernel
+
+    def curvature_penalty(self, x):
+        """Return what the kernel regime charges for curvature at places of the line.
+
+        With a skip connection and zero initial output weights, the function at which
+        a wide network's flow ends in the kernel regime minimises ``int f''(x)**2 *
+        penalty(x) dx`` among those through the data.
+
+        Parameters
+        ----------
+        x : array-like of shape (n_points,)
+            Places, in the units of the input.
+
+        Returns
+        -------
+        ndarray of shape (n_points,)
+            The penalty, ``1 / zeta`` of the initial law at the network's scale; inf
+            where no unit can bend.
+
+        Raises
+        ------
+        AttributeError
+            If there are several features, or ``init`` is not a law.
+        """
+        check_is_fitted(self)
+        net = self._network
+        if self.n_features_in_ != 1 or isinstance(self.init, tuple):
+            raise AttributeError(
+                "curvature_penalty needs one feature and init one of the laws."
+            )
+        law = "uniform" if self.init == "stratified" else self.init
+        zeta = curvature_weight(
+            law=law, bias_scale=net.bias_scale, activation=self.activation
+        )
+        scale = net.samples.x_scale[0]
+        place = (np.asarray(x, dtype=float) - net.samples.x_shift[0]) / scale
+        with np.errstate(divide="ignore"):
+            return scale**3 / (self.alpha_**2 * zeta(place))
+
+    def __dir__(self):
+        # scikit-learn reads all attributes to list them: not this one, unasked.
+        lazy = {"linearization_gap_"} - vars(self).keys()
+        names = [name for name in object.__dir__(self) if name not in lazy]
+        return [name for name in names if hasattr(self, name)]
+
+
+def _columns(X, linear, intercept):
+    """Return the columns of the profiled part, or None."""
+    parts = [X] if linear else []
+    if intercept:
+        parts.append(np.ones((len(X), 1)))
+    return np.column_stack(parts) if parts else None
+
+
+@dataclass(frozen=True, eq=False)
+class _Network:
+    """A network in its own units, with all that leads back to those of the input.
+
+    ``hidden0 (m, p)`` and ``output0 (m, q)`` are the weights drawn, at unit scale,
+    ``theta`` all weights now.
+    """
+
+    samples: Samples
+    hidden0: np.ndarray
+    output0: np.ndarray
+    alpha: float
+    scale_unit: float
+    rate: float
+    time_unit: float
+    bias_scale: float | None
+    columns: tuple[bool, bool]
+    activation: str
+    law: dict
+    theta: np.ndarray
+
+    def at(self, theta):
+        """Return the network with other weights."""
+        return replace(self, theta=theta)
+
+    def initial(self):
+        """Return the network at its start."""
+        start = np.concatenate([self.hidden0.ravel(), self.output0.ravel()])
+        return self.at(self.alpha * start)
+
+    @property
+    def hidden(self):
+        """Weights and biases of the units."""
+        return self.theta[: self.hidden0.size].reshape(self.hidden0.shape)
+
+    @property
+    def output(self):
+        """Output weights."""
+        return self.theta[self.hidden0.size :].reshape(self.output0.shape)
+
+    @property
+    def y_unit(self):
+        """Size of the targets."""
+        return self.samples.y_unit
+
+    def clock(self, units):
+        """Return the factor from times in units to the network's own."""
+        return self.time_unit if units == "relative" else self.y_unit
+
+    def nodes(self, bound):
+        """Return the times to record, geometric."""
+        count = POINTS_PER_DECADE * (_LAST_DECADE - int(math.log10(_FIRST_TIME)))
+        times = self.time_unit * np.geomspace(
+            _FIRST_TIME, 10.0**_LAST_DECADE, count + 1
+        )
+        if bound < times[0]:
+            # Shorter flows are recorded too.
+            times = np.concatenate([bound * np.geomspace(1e-2, 1, 24)[:-1], times])
+        return times
+
+    def raw_loss(self, loss):
+        """Return a loss in the units of y."""
+        half = self.samples.spread / 2
+        with np.errstate(over="ignore"):
+            return float((self.y_unit * np.sqrt(loss + half)) ** 2)
+
+    def units(self, X):
+        """Return inputs, and activations and slopes of the units."""
+        low, high = ACTIVATIONS[self.activation]
+        inputs = np.column_stack([X, -np.ones(len(X))])
+        Z = inputs @ self.hidden.T
+        slopes = np.where(Z > 0, high, low)
+        return inputs, slopes * Z, slopes
+
+    def values(self, X):
+        """Return the units' part of the function at scaled features."""
+        step = max(1, _PIECE // len(self.hidden0))
+        return np.concatenate(
+            [
+                self.units(X[i : i + step])[1] @ self.output
+                for i in range(0, len(X), step)
+            ]
+        )
+
+    def affine(self):
+        """Return slopes (d, q) and intercept (q,) of the profiled part."""
+        samples = self.samples
+        d, q = samples.X.shape[1], samples.Y.shape[1]
+        found = np.zeros((d + 1, q))
+        columns = _columns(samples.X, *self.columns)
+        if columns is not None:
+            root = np.sqrt(samples.weight)[:, None]
+            missing = root * (samples.Y - self.values(samples.X))
+            scaled = root * columns
+            floor = max(scaled.shape) * np.finfo(float).eps
+            coef = pinv(scaled, rtol=floor) @ missing
+            rows = np.r_[
+                np.arange(d) if self.columns[0] else [],
+                [d] if self.columns[1] else [],
+            ].astype(int)
+            found[rows] = coef
+        return found[:-1], found[-1]
+
+    def predict(self, X):
+        """Predict at features in the units of the input."""
+        samples = self.samples
+        Z = self.scaled(X)
+        slope, intercept = self.affine()
+        values = self.values(Z) + Z @ slope + intercept
+        return samples.y_shift + samples.y_unit * values
+
+    def scaled(self, X):
+        """Return features as the network sees them."""
+        return (X.astype(float) - self.samples.x_shift) / self.samples.x_scale
+
+    def probe_kernel(self):
+        """Return the Gram matrix of the tangent kernel on at most 256 samples.
+
+        Weighted, and without what the affine part explains.
+        """
+        samples = self.samples
+        rows = spread_rows(len(samples.X), _PROBES)
+        X, root = samples.X[rows], np.sqrt(samples.weight[rows])
+        kernel = root[:, None] * self.kernel(X, X) * root
+        columns = _columns(X, *self.columns)
+        if columns is not None:
+            basis = orth(root[:, None] * columns)
+            kernel = kernel - basis @ (basis.T @ kernel)
+            kernel = kernel - (kernel @ basis) @ basis.T
+        q = len(kernel)
+        return kernel.transpose(0, 2, 1, 3).reshape(q * len(X), q * len(X))
+
+    def kernel(self, X, Y):
+        """Return the tangent kernel between scaled features."""
+        left, right = self.units(X), self.units(Y)
+        out = left[1] @ right[1].T
+        products = left[0] @ right[0].T
+        q = self.output.shape[1]
+        kernel = np.empty((q, q, *out.shape))
+        for k in range(q):
+            for other in range(q):
+                weight = self.output[:, k] * self.output[:, other]
+                kernel[k, other] = ((left[2] * weight) @ right[2].T) * products
+                if k == other:
+                    kernel[k, k] += out
+        return kernel
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """A flow to be followed: on what, from where, and by which solver."""
+
+    training: object
+    origin: _Network
+    solver: str
+
+
+class _Record:
+    """What a flow tells on its way: recorded points, and where it was best."""
+
+    def __init__(self, origin, units, gcv, watcher):
+        self.origin, self.units, self.gcv, self.watcher = origin, units, gcv, watcher
+        self.points: list = []
+        self.stride, self.seen = 1, 0
+        self.best = None
+        self.scores: dict = {}
+        if gcv is not None:
+            self.spread = origin.samples.spread
+            self.watch = gcv.watch(self.spread, origin.time_unit)
+
+    def __call__(self, time, theta, loss, df=None):
+        """Take a point; a true answer stops the flow."""
+        if self.seen % self.stride == 0:
+            self.points.append((time, loss, theta))
+            if len(self.points) * theta.size > _MOST_NUMBERS:
+                self.points = self.points[::2]
+                self.stride *= 2
+        self.seen += 1
+        stop = False
+        if self.watcher is not None:
+            net = self.origin.at(theta)
+            state = lambda: {"_network": net, "loss_": net.raw_loss(loss)}
+            stop = self.watcher(0, time / net.time_unit, net.raw_loss(loss), state)
+        if self.gcv is not None:
+            score = float(self.gcv.score(2 * loss + self.spread, df))
+            if self.best is None or (self.gcv.allows(df) and score < self.best[0]):
+                self.best = (score, time, theta, loss, df)
+            stop = self.watch(time, 2 * loss, df) or stop
+        return stop
+
+    def close(self, result):
+        """Return the result, moved back to where the score was best."""
+        if self.gcv is not None and self.best is not None:
+            score, time, theta, loss, df = self.best
+            size = self.origin.y_unit
+            with np.errstate(over="ignore"):
+                self.scores = {"df_": df, "gcv_": (size * np.sqrt(score)) ** 2}
+            status = "stopped" if time < result.time else result.status
+            result = replace(result, time=time, theta=theta, loss=loss, status=status)
+        theta = np.asarray(result.theta)
+        self.points = [p for p in self.points if p[0] < result.time]
+        self.points.append((result.time, result.loss, theta))
+        return replace(result, theta=theta)
+
+    def trajectory(self):
+        """Return the recorded trajectory in the units of the input."""
+        time, loss, theta = (list(column) for column in zip(*self.points, strict=True))
+        clock = self.origin.clock(self.units)
+        return NetworkTrajectory(
+            np.array(time) / clock,
+            np.array([self.origin.raw_loss(value) for value in loss]),
+            np.array(theta),
+            self.origin,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkTrajectory:
+    """Weights of a network on its way, the start included.
+
+    Attributes
+    ----------
+    time : ndarray of shape (n_points,)
+        Flow times, increasing from 0.
+    loss : ndarray of shape (n_points,)
+        Training loss.
+    theta : ndarray of shape (n_points, n_params)
+        Weights in the network's own units: hidden ones with their biases, unit by unit,
+        then output ones.
+    """
+
+    time: np.ndarray
+    loss: np.ndarray
+    theta: np.ndarray
+    _network: _Network
+
+    @cached_property
+    def richness(self):
+        """``richness_`` at each point, computed when asked for."""
+        before = self._network.initial().probe_kernel()
+        return np.array(
+            [
+                kernel_richness(before, self._network.at(theta).probe_kernel())
+                for theta in self.theta
+            ]
+        )
+
+    @property
+    def knots(self):
+        """Where each unit bends, (n_points, n_hidden), for networks of one feature.
+
+        In the units of the input; inf for units that do not bend.
+        """
+        net = self._network
+        if net.hidden0.shape[1] != 2:
+            raise AttributeError("Knots need one feature.")
+        hidden = self.theta[:, : net.hidden0.size].reshape(len(self), -1, 2)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            place = hidden[..., 1] / hidden[..., 0]
+        return net.samples.x_shift + net.samples.x_scale * place
+
+    def __len__(self):
+        return len(self.time)
+
+    def __repr__(self):
+        return f"NetworkTrajectory({len(self)} points, time 0 to {self.time[-1]:.3g})"
