@@ -37,9 +37,9 @@ class Nodes:
         first, last = (bisect_right(self._nodes, time) for time in (start, end))
         return self._nodes[first:last]
 
-    def tell(self, time, theta, loss) -> bool:
+    def tell(self, time, theta, loss, *more) -> bool:
         """Tell of a point, once; return whether the caller wants to stop there."""
         if self._on_node is None or time == self._told:
             return False
         self._told = time
-        return bool(self._on_node(time, theta, loss))
+        return bool(self._on_node(time, theta, loss, *more))

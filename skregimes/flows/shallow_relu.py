@@ -20,7 +20,7 @@ __all__ = ["MAX_GRAM", "Training", "natural_solver"]
 
 # Up to so many values of the function an eigendecomposition of its Gram matrix is
 # cheaper than the many gradients that it saves.
-MAX_GRAM = 2000
+MAX_GRAM = 1000
 # Samples on which the unit of scale is measured.
 _UNIT_SAMPLES = 1000
 # Measured on nine tables of 1 to 10 features: at this multiple of the scale where the
@@ -148,7 +148,7 @@ class Training:
         Returns
         -------
         FlowResult
-            Its ``theta`` is an array.
+            Where the flow ended.
         """
         tell = None
         if on_node is not None:

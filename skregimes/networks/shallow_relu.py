@@ -103,8 +103,11 @@ class ShallowReLUProblem:
 
     def with_target(self, target):
         """Return the same problem for other targets (times ``root``)."""
+        left = self.project(target)
+        if left.norm() <= 64 * torch.finfo(target.dtype).eps * target.norm():
+            left = torch.zeros_like(left)  # rounding, not a target
         return ShallowReLUProblem(
-            self.inputs, self.project(target), self.root, self.affine, self.slopes
+            self.inputs, left, self.root, self.affine, self.slopes
         )
 
     # -- pieces --------------------------------------------------------------------
@@ -235,13 +238,11 @@ class ShallowReLUProblem:
         if self.affine is not None:
             left, size, _ = torch.linalg.svd(self.affine[rows], full_matrices=False)
             affine = left[:, size > size[:1] * 1e-12]
-        return ShallowReLUProblem(
-            self.inputs[rows],
-            self.target[rows] / norm,
-            root / norm,
-            affine,
-            self.slopes,
+        target = self.target[rows] / norm
+        part = ShallowReLUProblem(
+            self.inputs[rows], target, root / norm, affine, self.slopes
         )
+        return part.with_target(target)
 
     def function_change(self, theta, direction):
         """Return the change of the function by a direction in the parameters."""
