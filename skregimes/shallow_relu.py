@@ -7,7 +7,7 @@ from functools import cached_property
 from numbers import Integral, Real
 
 import numpy as np
-from scipy.linalg import orth, pinv
+from scipy.linalg import orth
 from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
@@ -16,7 +16,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skregimes._arrays import as_array
 from skregimes._base import POINTS_PER_DECADE, FlowEstimator, effective_samples
-from skregimes._samples import Samples, spread_rows
+from skregimes._relu_network import Network, NetworkTrajectory, Record, affine_columns
+from skregimes._samples import Samples
 from skregimes._sklearn import Interval, StrOptions, check_sample_weight, fit_context
 from skregimes.diagnostics import (
     kernel_alignment,
@@ -36,15 +37,20 @@ from skregimes.networks.units import ACTIVATIONS, draw_units
 __all__ = ["NetworkTrajectory", "ShallowReLURegressor"]
 
 _FLOATS = [np.float64, np.float32]
-# Times are recorded from this one on, in units of the fastest time of the start.
-_FIRST_TIME, _LAST_DECADE = 1e-2, 16
-# A trajectory holds at most so many numbers; longer ones keep every second point, ....
-_MOST_NUMBERS = 2**24
+# Times are recorded within these decades of the fastest time of the start.
+_FIRST_DECADE, _LAST_DECADE = -2, 16
+# Targets that the affine part fits up to this share are affine.
+_ROUNDING = 64 * np.finfo(float).eps
 _BROKEN = {"max_iter", "stalled", "interrupted", "diverged"}
-# Samples on which the change of the kernel is measured.
-_PROBES = 256
-# Rows of a prediction are worked off in pieces of so many activations.
-_PIECE = 2**21
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """A flow to be followed: on what, from where, and by which solver."""
+
+    training: object
+    origin: Network
+    solver: str
 
 
 class ShallowReLURegressor(MultiOutputMixin, RegressorMixin, FlowEstimator):
@@ -64,7 +70,7 @@ class ShallowReLURegressor(MultiOutputMixin, RegressorMixin, FlowEstimator):
         what the data ask for: 1 is the middle of the transition for every table and
         width, 30 is kernel, 0.01 is rich. With "paper" it is ``alpha``.
 
-    n_hidden : int, default=500
+    n_hidden : int, default=300
         Number of hidden units. The regime does not depend on it. In the kernel regime
         a network with fewer units than samples cannot interpolate.
 
@@ -118,7 +124,7 @@ default="stratified"
           samples; it resolves sliding kinks by small steps;
         - "gd" runs the discrete algorithm, which ends somewhere else than the flow by
           an amount proportional to ``learning_rate``;
-        - "auto" takes "exponential" up to 2000 different samples (times targets), where
+        - "auto" takes "exponential" up to 1000 different samples (times targets), where
           an eigendecomposition costs less than the gradients it saves, and "chebyshev"
           beyond.
 
@@ -146,12 +152,13 @@ default="stratified"
     validation_fraction : float, default=0.1
         Share of the samples held out, only where held-out samples are used.
 
-    n_iter_no_change : int, default=12
+    n_iter_no_change : int, default=8
         Points in time, 12 a decade, without a better score after which the search for
         the time to stop gives up.
 
     learning_rate : float, default=None
-        Step of ``solver="gd"``; None adapts a safe one.
+        Step of ``solver="gd"`` in the units of times, so that with relative units 2 is
+        where the start becomes unstable; None adapts a safe one.
 
     batch_size : int, default=None
         Samples in a step of ``solver="gd"``; None is all of them. The affine part is
@@ -172,7 +179,8 @@ default="stratified"
     Attributes
     ----------
     coefs_ : list of ndarray, of shapes (n_features, n_hidden), (n_hidden, n_targets)
-        Weights of the two layers, in the units of the input.
+        Weights of the two layers, for features and targets in the units of the input;
+        with ``units="paper"`` the very weights that flow.
     intercepts_ : list of ndarray, of shapes (n_hidden,), (n_targets,)
         Biases of the two layers: the first is ``-b``.
     skip_coef_ : ndarray of shape (n_features,) or (n_targets, n_features)
@@ -202,7 +210,8 @@ default="stratified"
         where generalised cross-validation stopped the flow.
     linearization_gap_ : float
         Distance to the linearised network at the same time, root mean square over the
-        training set in units of the target's; computed when asked for.
+        training set in units of the target's; computed when asked for. After a warm
+        start, the network linearised where that began.
     knots_, slope_changes_ : ndarray of shape (n_knots,), (n_knots,) or (n_knots, \
 n_targets)
         One feature only: where the function bends, and by how much. Knots closer than
@@ -267,7 +276,7 @@ n_targets)
         self,
         init_scale=1.0,
         *,
-        n_hidden=500,
+        n_hidden=300,
         units="relative",
         init="stratified",
         bias_scale=None,
@@ -283,7 +292,7 @@ n_targets)
         rtol=1e-3,
         max_iter=100_000,
         validation_fraction=0.1,
-        n_iter_no_change=12,
+        n_iter_no_change=8,
         learning_rate=None,
         batch_size=None,
         warm_start=False,
@@ -400,18 +409,16 @@ n_targets)
 
     def _prepare(self, data, random_state):
         """Return the `_Run`: anew, or from where the last fit stopped."""
-        from skregimes.flows.shallow_relu import Training
-
         last = self._network if self.warm_start and self._fitted() else None
         samples = self._samples(data, like=last and last.samples)
-        skip = self._columns(samples.X)
         if last is None:
             hidden, output, bias_scale = self._draw(samples, random_state)
         else:
             self._check_restart(last, samples)
             hidden, output, bias_scale = last.hidden0, last.output0, last.bias_scale
-        training = Training.build(
-            samples, skip, self.activation, hidden, output, self.device
+        columns = (self.skip_connection, self.fit_intercept)
+        training = _training(
+            samples, columns, self.activation, hidden, output, self.device
         )
         if last is None:
             unit, rate = training.units()
@@ -431,7 +438,7 @@ n_targets)
             from skregimes.flows.shallow_relu import natural_solver
 
             solver = natural_solver(training.n_values)
-        origin = _Network(
+        origin = Network(
             samples=samples,
             hidden0=hidden,
             output0=output,
@@ -440,9 +447,9 @@ n_targets)
             rate=rate,
             time_unit=1 / radius if radius > 0 else 1.0,
             bias_scale=bias_scale,
-            columns=(self.skip_connection, self.fit_intercept),
+            columns=columns,
             activation=self.activation,
-            law=self._law(),
+            options=self._options(),
             theta=start,
         )
         return _Run(training, origin, solver)
@@ -450,7 +457,7 @@ n_targets)
     def _fitted(self):
         return hasattr(self, "_network")
 
-    def _law(self):
+    def _options(self):
         """Return what a warm start must find unchanged."""
         law = self.init
         if isinstance(law, tuple):
@@ -462,8 +469,8 @@ n_targets)
         return {"init": law, **{name: getattr(self, name) for name in names}}
 
     def _check_restart(self, last, samples):
-        for name, value in self._law().items():
-            if value != last.law[name]:
+        for name, value in self._options().items():
+            if value != last.options[name]:
                 raise ValueError(
                     f"warm_start=True goes on from the last fit's network, but {name} "
                     "has changed since; set warm_start=False."
@@ -483,10 +490,6 @@ n_targets)
             standardize=self.units == "relative",
             like=like,
         )
-
-    def _columns(self, X):
-        """Return the columns of the profiled part, or None."""
-        return _columns(X, self.skip_connection, self.fit_intercept)
 
     def _draw(self, samples, random_state):
         """Draw the units at unit scale, and return their scale of biases too."""
@@ -559,15 +562,20 @@ n_targets)
             gcv = GCV(n_samples, False, self._patience())
         elif stopping:
             bound, tol = self._held_out_time(run, data, random_state, bound), 0.0
-        record = _Record(origin, self.units, gcv, watcher)
+        interrupted = bound is None
+        bound = 0.0 if interrupted else bound
+        record = Record(origin, self.units, gcv, watcher)
         degrees = gcv is not None
         result = self._follow(run, record, bound, tol, random_state, degrees=degrees)
+        if interrupted:
+            result = replace(result, status="interrupted")
         return record, record.close(result)
 
     def _follow(self, run, on_node, bound, tol, random_state, **options):
         if run.solver == "gd":
+            clock = run.origin.clock(self.units)
             options |= {
-                "learning_rate": self.learning_rate,
+                "learning_rate": self.learning_rate and self.learning_rate * clock,
                 "batch_size": self.batch_size,
                 "random_state": random_state,
             }
@@ -578,7 +586,7 @@ n_targets)
             rtol=self.rtol,
             tol=tol,
             max_iter=self.max_iter,
-            nodes=run.origin.nodes(bound),
+            nodes=_nodes(run.origin.time_unit, bound),
             on_node=on_node,
             **options,
         )
@@ -588,9 +596,10 @@ n_targets)
         return 10 ** (self.n_iter_no_change / POINTS_PER_DECADE)
 
     def _held_out_time(self, run, data, random_state, bound):
-        """Return the best time on held-out samples, of a flow on the others."""
-        from skregimes.flows.shallow_relu import Training
+        """Return the best time on held-out samples, of a flow on the others.
 
+        None if that flow is interrupted.
+        """
         X, Y, weight = data
         used = np.flatnonzero(weight > 0)
         n_held = int(np.ceil(self.validation_fraction * len(used)))
@@ -606,9 +615,9 @@ n_targets)
         origin = run.origin
         part = self._samples((X[train], Y[train], weight[train]), like=origin.samples)
         origin = replace(origin, samples=part)
-        training = Training.build(
+        training = _training(
             part,
-            self._columns(part.X),
+            origin.columns,
             self.activation,
             origin.hidden0,
             origin.output0,
@@ -627,8 +636,8 @@ n_targets)
             return time > patience * best[1]
 
         part_run = _Run(training, origin, run.solver)
-        self._follow(part_run, on_node, bound, self.tol, random_state)
-        return best_time
+        result = self._follow(part_run, on_node, bound, self.tol, random_state)
+        return None if result.status == "interrupted" else best_time
 
     # -- what is known of a fit ----------------------------------------------------
 
@@ -670,14 +679,16 @@ n_targets)
         """Return the weights in the units of the input."""
         samples = net.samples
         weights, bias = net.hidden[:, :-1], net.hidden[:, -1]
-        inner = weights / samples.x_scale
-        skip, intercept = net.affine()
+        # Both layers take their part of the unit of y, so that they move at one rate.
+        root = math.sqrt(samples.y_unit)
+        inner, bias = root * weights / samples.x_scale, root * bias
+        skip, intercept = net.affine
         coef = samples.y_unit * skip / samples.x_scale[:, None]
         intercept = (
             samples.y_shift + samples.y_unit * intercept - samples.x_shift @ coef
         )
         return {
-            "coefs_": [inner.T, samples.y_unit * net.output],
+            "coefs_": [inner.T, root * net.output],
             "intercepts_": [-(bias + inner @ samples.x_shift), intercept],
             "skip_coef_": coef[:, 0] if self._single else coef.T,
         }
@@ -700,7 +711,9 @@ n_targets)
             raise KeyboardInterrupt("fit was interrupted; what it reached is stored")
         if result.status == "diverged":
             raise FloatingPointError(result.message)
-        if run.training.problem.target_norm == 0 and np.any(run.origin.samples.Y):
+        samples = run.origin.samples
+        n_columns = np.dot(run.origin.columns, (samples.X.shape[1], 1))
+        if 1 < len(samples.X) <= n_columns and run.training.problem.target_norm == 0:
             warnings.warn(
                 "The affine part fits all samples, so the hidden units learn nothing. "
                 "Use skip_connection=False, or more samples than features.",
@@ -717,7 +730,7 @@ n_targets)
     @cached_property
     def linearization_gap_(self):
         """Distance to the linearised network at the same time."""
-        from skregimes.flows.shallow_relu import MAX_GRAM, Training
+        from skregimes.flows.shallow_relu import MAX_GRAM
 
         check_is_fitted(self)
         net = self._network
@@ -726,16 +739,16 @@ n_targets)
                 f"The linearised network needs a Gram matrix of {net.samples.Y.size} "
                 f"values; more than {MAX_GRAM} are too many."
             )
-        training = Training.build(
+        training = _training(
             net.samples,
-            self._columns(net.samples.X),
-            self.activation,
+            net.columns,
+            net.activation,
             net.hidden0,
             net.output0,
             "cpu",
         )
-        start = training.start(net.alpha)
-        time = self.time_ * net.clock(self.units)
+        time = self.time_ * net.clock(net.options["units"])
+        start = self.trajectory_.theta[0]
         return training.linearization_gap(start, net.theta, time)
 
     # -- answers -------------------------------------------------------------------
@@ -858,13 +871,15 @@ n_samples_X, n_samples_Y)
         """
         check_is_fitted(self)
         net = self._network
-        if self.n_features_in_ != 1 or isinstance(self.init, tuple):
+        law = net.options["init"]
+        if self.n_features_in_ != 1 or isinstance(law, tuple):
             raise AttributeError(
                 "curvature_penalty needs one feature and init one of the laws."
             )
-        law = "uniform" if self.init == "stratified" else self.init
         zeta = curvature_weight(
-            law=law, bias_scale=net.bias_scale, activation=self.activation
+            law="uniform" if law == "stratified" else law,
+            bias_scale=net.bias_scale,
+            activation=net.activation,
         )
         scale = net.samples.x_scale[0]
         place = (np.asarray(x, dtype=float) - net.samples.x_shift[0]) / scale
@@ -878,277 +893,26 @@ n_samples_X, n_samples_Y)
         return [name for name in names if hasattr(self, name)]
 
 
-def _columns(X, linear, intercept):
-    """Return the columns of the profiled part, or None."""
-    parts = [X] if linear else []
-    if intercept:
-        parts.append(np.ones((len(X), 1)))
-    return np.column_stack(parts) if parts else None
+def _training(samples, columns, activation, hidden, output, device):
+    """Return the `Training` of a network; imports torch."""
+    from skregimes.flows.shallow_relu import Training
+
+    skip = affine_columns(samples.X, *columns)
+    if skip is not None:
+        root = np.sqrt(samples.weight)[:, None]
+        target, basis = root * samples.Y, orth(root * skip)
+        rest = target - basis @ (basis.T @ target)
+        # What rounding leaves of an affine target is not a target.
+        if np.linalg.norm(rest) <= _ROUNDING * np.linalg.norm(target):
+            samples = replace(samples, Y=np.zeros_like(samples.Y))
+    return Training.build(samples, skip, activation, hidden, output, device)
 
 
-@dataclass(frozen=True, eq=False)
-class _Network:
-    """A network in its own units, with all that leads back to those of the input.
-
-    ``hidden0 (m, p)`` and ``output0 (m, q)`` are the weights drawn, at unit scale,
-    ``theta`` all weights now.
-    """
-
-    samples: Samples
-    hidden0: np.ndarray
-    output0: np.ndarray
-    alpha: float
-    scale_unit: float
-    rate: float
-    time_unit: float
-    bias_scale: float | None
-    columns: tuple[bool, bool]
-    activation: str
-    law: dict
-    theta: np.ndarray
-
-    def at(self, theta):
-        """Return the network with other weights."""
-        return replace(self, theta=theta)
-
-    def initial(self):
-        """Return the network at its start."""
-        start = np.concatenate([self.hidden0.ravel(), self.output0.ravel()])
-        return self.at(self.alpha * start)
-
-    @property
-    def hidden(self):
-        """Weights and biases of the units."""
-        return self.theta[: self.hidden0.size].reshape(self.hidden0.shape)
-
-    @property
-    def output(self):
-        """Output weights."""
-        return self.theta[self.hidden0.size :].reshape(self.output0.shape)
-
-    @property
-    def y_unit(self):
-        """Size of the targets."""
-        return self.samples.y_unit
-
-    def clock(self, units):
-        """Return the factor from times in units to the network's own."""
-        return self.time_unit if units == "relative" else self.y_unit
-
-    def nodes(self, bound):
-        """Return the times to record, geometric."""
-        count = POINTS_PER_DECADE * (_LAST_DECADE - int(math.log10(_FIRST_TIME)))
-        times = self.time_unit * np.geomspace(
-            _FIRST_TIME, 10.0**_LAST_DECADE, count + 1
-        )
-        if bound < times[0]:
-            # Shorter flows are recorded too.
-            times = np.concatenate([bound * np.geomspace(1e-2, 1, 24)[:-1], times])
-        return times
-
-    def raw_loss(self, loss):
-        """Return a loss in the units of y."""
-        half = self.samples.spread / 2
-        with np.errstate(over="ignore"):
-            return float((self.y_unit * np.sqrt(loss + half)) ** 2)
-
-    def units(self, X):
-        """Return inputs, and activations and slopes of the units."""
-        low, high = ACTIVATIONS[self.activation]
-        inputs = np.column_stack([X, -np.ones(len(X))])
-        Z = inputs @ self.hidden.T
-        slopes = np.where(Z > 0, high, low)
-        return inputs, slopes * Z, slopes
-
-    def values(self, X):
-        """Return the units' part of the function at scaled features."""
-        step = max(1, _PIECE // len(self.hidden0))
-        return np.concatenate(
-            [
-                self.units(X[i : i + step])[1] @ self.output
-                for i in range(0, len(X), step)
-            ]
-        )
-
-    def affine(self):
-        """Return slopes (d, q) and intercept (q,) of the profiled part."""
-        samples = self.samples
-        d, q = samples.X.shape[1], samples.Y.shape[1]
-        found = np.zeros((d + 1, q))
-        columns = _columns(samples.X, *self.columns)
-        if columns is not None:
-            root = np.sqrt(samples.weight)[:, None]
-            missing = root * (samples.Y - self.values(samples.X))
-            scaled = root * columns
-            floor = max(scaled.shape) * np.finfo(float).eps
-            coef = pinv(scaled, rtol=floor) @ missing
-            rows = np.r_[
-                np.arange(d) if self.columns[0] else [],
-                [d] if self.columns[1] else [],
-            ].astype(int)
-            found[rows] = coef
-        return found[:-1], found[-1]
-
-    def predict(self, X):
-        """Predict at features in the units of the input."""
-        samples = self.samples
-        Z = self.scaled(X)
-        slope, intercept = self.affine()
-        values = self.values(Z) + Z @ slope + intercept
-        return samples.y_shift + samples.y_unit * values
-
-    def scaled(self, X):
-        """Return features as the network sees them."""
-        return (X.astype(float) - self.samples.x_shift) / self.samples.x_scale
-
-    def probe_kernel(self):
-        """Return the Gram matrix of the tangent kernel on at most 256 samples.
-
-        Weighted, and without what the affine part explains.
-        """
-        samples = self.samples
-        rows = spread_rows(len(samples.X), _PROBES)
-        X, root = samples.X[rows], np.sqrt(samples.weight[rows])
-        kernel = root[:, None] * self.kernel(X, X) * root
-        columns = _columns(X, *self.columns)
-        if columns is not None:
-            basis = orth(root[:, None] * columns)
-            kernel = kernel - basis @ (basis.T @ kernel)
-            kernel = kernel - (kernel @ basis) @ basis.T
-        q = len(kernel)
-        return kernel.transpose(0, 2, 1, 3).reshape(q * len(X), q * len(X))
-
-    def kernel(self, X, Y):
-        """Return the tangent kernel between scaled features."""
-        left, right = self.units(X), self.units(Y)
-        out = left[1] @ right[1].T
-        products = left[0] @ right[0].T
-        q = self.output.shape[1]
-        kernel = np.empty((q, q, *out.shape))
-        for k in range(q):
-            for other in range(q):
-                weight = self.output[:, k] * self.output[:, other]
-                kernel[k, other] = ((left[2] * weight) @ right[2].T) * products
-                if k == other:
-                    kernel[k, k] += out
-        return kernel
-
-
-@dataclass(frozen=True, eq=False)
-class _Run:
-    """A flow to be followed: on what, from where, and by which solver."""
-
-    training: object
-    origin: _Network
-    solver: str
-
-
-class _Record:
-    """What a flow tells on its way: recorded points, and where it was best."""
-
-    def __init__(self, origin, units, gcv, watcher):
-        self.origin, self.units, self.gcv, self.watcher = origin, units, gcv, watcher
-        self.points: list = []
-        self.stride, self.seen = 1, 0
-        self.best = None
-        self.scores: dict = {}
-        if gcv is not None:
-            self.spread = origin.samples.spread
-            self.watch = gcv.watch(self.spread, origin.time_unit)
-
-    def __call__(self, time, theta, loss, df=None):
-        """Take a point; a true answer stops the flow."""
-        if self.seen % self.stride == 0:
-            self.points.append((time, loss, theta))
-            if len(self.points) * theta.size > _MOST_NUMBERS:
-                self.points = self.points[::2]
-                self.stride *= 2
-        self.seen += 1
-        stop = False
-        if self.watcher is not None:
-            net = self.origin.at(theta)
-            state = lambda: {"_network": net, "loss_": net.raw_loss(loss)}
-            stop = self.watcher(0, time / net.time_unit, net.raw_loss(loss), state)
-        if self.gcv is not None:
-            score = float(self.gcv.score(2 * loss + self.spread, df))
-            if self.best is None or (self.gcv.allows(df) and score < self.best[0]):
-                self.best = (score, time, theta, loss, df)
-            stop = self.watch(time, 2 * loss, df) or stop
-        return stop
-
-    def close(self, result):
-        """Return the result, moved back to where the score was best."""
-        if self.gcv is not None and self.best is not None:
-            score, time, theta, loss, df = self.best
-            size = self.origin.y_unit
-            with np.errstate(over="ignore"):
-                self.scores = {"df_": df, "gcv_": (size * np.sqrt(score)) ** 2}
-            status = "stopped" if time < result.time else result.status
-            result = replace(result, time=time, theta=theta, loss=loss, status=status)
-        theta = np.asarray(result.theta)
-        self.points = [p for p in self.points if p[0] < result.time]
-        self.points.append((result.time, result.loss, theta))
-        return replace(result, theta=theta)
-
-    def trajectory(self):
-        """Return the recorded trajectory in the units of the input."""
-        time, loss, theta = (list(column) for column in zip(*self.points, strict=True))
-        clock = self.origin.clock(self.units)
-        return NetworkTrajectory(
-            np.array(time) / clock,
-            np.array([self.origin.raw_loss(value) for value in loss]),
-            np.array(theta),
-            self.origin,
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class NetworkTrajectory:
-    """Weights of a network on its way, the start included.
-
-    Attributes
-    ----------
-    time : ndarray of shape (n_points,)
-        Flow times, increasing from 0.
-    loss : ndarray of shape (n_points,)
-        Training loss.
-    theta : ndarray of shape (n_points, n_params)
-        Weights in the network's own units: hidden ones with their biases, unit by unit,
-        then output ones.
-    """
-
-    time: np.ndarray
-    loss: np.ndarray
-    theta: np.ndarray
-    _network: _Network
-
-    @cached_property
-    def richness(self):
-        """``richness_`` at each point, computed when asked for."""
-        before = self._network.initial().probe_kernel()
-        return np.array(
-            [
-                kernel_richness(before, self._network.at(theta).probe_kernel())
-                for theta in self.theta
-            ]
-        )
-
-    @property
-    def knots(self):
-        """Where each unit bends, (n_points, n_hidden), for networks of one feature.
-
-        In the units of the input; inf for units that do not bend.
-        """
-        net = self._network
-        if net.hidden0.shape[1] != 2:
-            raise AttributeError("Knots need one feature.")
-        hidden = self.theta[:, : net.hidden0.size].reshape(len(self), -1, 2)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            place = hidden[..., 1] / hidden[..., 0]
-        return net.samples.x_shift + net.samples.x_scale * place
-
-    def __len__(self):
-        return len(self.time)
-
-    def __repr__(self):
-        return f"NetworkTrajectory({len(self)} points, time 0 to {self.time[-1]:.3g})"
+def _nodes(unit, bound):
+    """Return the times to record, geometric, for a unit of time and a last time."""
+    count = POINTS_PER_DECADE * (_LAST_DECADE - _FIRST_DECADE)
+    times = unit * np.logspace(_FIRST_DECADE, _LAST_DECADE, count + 1)
+    if 0 < bound < times[0]:
+        # Shorter flows are recorded too.
+        times = np.concatenate([bound * np.geomspace(1e-2, 1, 24)[:-1], times])
+    return times

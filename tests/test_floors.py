@@ -18,7 +18,7 @@ FLOORS = [
     {"kernels", "limits", "networks"},
     {"flows"},
     {"diagnostics"},
-    {"_base"},
+    {"_base", "_relu_network"},
     {"deep", "diagonal", "matrix", "shallow_relu", "tangent"},
     {"model_selection"},
     {"inspection"},

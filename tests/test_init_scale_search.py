@@ -21,7 +21,12 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skregimes import DiagonalNetRegressor, InitScaleSearchCV, init_scale_path
+from skregimes import (
+    DiagonalNetRegressor,
+    InitScaleSearchCV,
+    ShallowReLURegressor,
+    init_scale_path,
+)
 
 SCALES, TIMES = [10.0, 0.3, 1e-3], [0.1, 1.0, 30.0]
 GRID = {"init_scale": SCALES, "max_time": TIMES}
@@ -160,6 +165,18 @@ def test_diagonal_networks(depth):
     )
     assert search.best_score_ == pytest.approx(reference.best_score_, rel=1e-3)
     assert search.score(X, y) == reference.score(X, y)
+
+
+def test_shallow_networks():
+    rng = np.random.default_rng(0)
+    x = np.sort(rng.uniform(-1, 1, 24))
+    y = np.abs(x) + 0.1 * rng.standard_normal(24)
+    net = ShallowReLURegressor(n_hidden=16, random_state=0)
+    search, reference = both(net, x[:, None], y)
+    assert_same_search(search, reference, rtol=5e-3)
+    best, other = search.best_estimator_, reference.best_estimator_
+    np.testing.assert_array_equal(best.predict(x[:, None]), other.predict(x[:, None]))
+    assert search.richness_ == best.richness_
 
 
 def two_scores(estimator, X, y):

@@ -3,10 +3,15 @@
 import pytest
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from skregimes import DiagonalNetRegressor, DiagonalNetRegressorCV, InitScaleSearchCV
+from skregimes import (
+    DiagonalNetRegressor,
+    DiagonalNetRegressorCV,
+    InitScaleSearchCV,
+    ShallowReLURegressor,
+)
 
 # Left out: early_stopping=True, whose held-out part is drawn from the rows, so that
-# weights are not repetitions.
+# weights are not repetitions. Flows of parameters are short here.
 ESTIMATORS = [
     DiagonalNetRegressor(),
     DiagonalNetRegressor(0.01, depth=3, rtol=1e-3),
@@ -26,13 +31,42 @@ ESTIMATORS = [
         scoring=["r2", "neg_mean_squared_error"],
         refit="r2",
     ),
-]
+    ShallowReLURegressor(
+        100.0, n_hidden=20, skip_connection=False, max_time=10.0
+    ),
+    ShallowReLURegressor(
+        100.0, n_hidden=40, init="gaussian", activation="abs", early_stopping="gcv",
+        max_time=1.0,
+    ),
+    ShallowReLURegressor(
+        100.0, n_hidden=20, balance=1.0, activation="leaky_relu", early_stopping=False,
+        max_time=1.0,
+    ),
+    ShallowReLURegressor(
+        0.5, n_hidden=20, init="uniform", skip_connection=False, solver="chebyshev",
+        early_stopping=False, max_time=3.0, rtol=1e-2,
+    ),
+    ShallowReLURegressor(
+        100.0, n_hidden=20, init="uniform_pair", solver="gd", early_stopping=False,
+        max_time=1.0,
+    ),
+    ShallowReLURegressor(
+        n_hidden=20, units="paper", fit_intercept=False, solver="krylov",
+        early_stopping=False, max_time=0.1,
+    ),
+    InitScaleSearchCV(
+        ShallowReLURegressor(n_hidden=10, rtol=1e-2, random_state=0),
+        init_scales=[10.0, 0.3], times=[1.0, 3.0], cv=2,
+    ),
+]  # fmt: skip
 pytestmark = [
     # A check of all that have a parameter cv sets it; this criterion has no use for it.
     pytest.mark.filterwarnings("ignore:criterion='gcv' makes no use of cv"),
     # Of bad values a search warns in the folds before it raises in the last fit.
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning"),
     pytest.mark.filterwarnings("ignore:Scoring failed"),
+    # Some tables of the checks have hardly more samples than features.
+    pytest.mark.filterwarnings("ignore:The affine part fits all samples"),
     pytest.mark.filterwarnings("ignore:.*test scores are non-finite"),
 ]
 

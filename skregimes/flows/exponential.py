@@ -141,8 +141,10 @@ def exponential(
                     break
             else:
                 node, there = end, taken.end
-                if end == end_of_time:
+                if end == max_time:
                     status = "max_time"
+                elif end == end_of_time:
+                    end_of_time *= 100.0
             n_iter, time, state = n_iter + 1, node, there
             memory = memory and memory.after(taken.length)
             linear, pull, step = taken.linear, taken.pull, taken.next
@@ -297,35 +299,42 @@ class _Step:
     pull: Tensor | None = None
     next: float = 0.0
 
-    def land(self, time, guess=None):
-        """Return the network at a time of the step, its pull and its errors.
+    def land(self, time):
+        """Return the network at a time of the step.
 
-        ``guess`` is where the step without its bend led.
+        Returns
+        -------
+        state : State
+            The network.
+        pull : Tensor of shape (n, q)
+            The residual integrated over the time.
+        largest, error : float
+            Largest impulse on a unit, and an estimate of the function's error.
         """
         linear, field = self.linear, self.field
+        project = field.problem.project
         phi1, phi2, phi3 = _phis(-time * linear.rates)
         bend = self.bend * (time / self.length)
         start = self.start.residual
-        straight = time * start + time**2 * linear.apply(phi2, self.first, 0.5)
-        curve = time**2 * linear.apply(phi3, bend, 1 / 6)
+        pull = time * start + time**2 * (
+            linear.apply(phi2, self.first, 0.5) + linear.apply(phi3, bend, 1 / 6)
+        )
+        state, largest = field.advance(self.start, project(pull))
         curved = time * linear.apply(phi2, bend, 0.5)
         expected = start + time * linear.apply(phi1, self.first, 1.0) + curved
-        pull = straight + curve
         if time * float(linear.rates[-1]) > _STIFF:
-            # Stiff modes follow the rest at once: the pull that puts them where the
+            # Stiff modes follow the others at once: the pull that puts them where the
             # exponential formula says they are.
             gain = torch.where(
                 linear.rates > 0,
                 (1 - phi1) / linear.rates.clamp(min=_TINY),
                 torch.zeros_like(phi1),
             )
-            if guess is None:
-                guess = field.advance(self.start, field.problem.project(straight))[0]
-            there = guess.residual - linear.apply(linear.rates, curve)
-            pull = pull + linear.apply(gain, there - expected)
-        state, largest = field.advance(self.start, field.problem.project(pull))
+            pull = pull + linear.apply(gain, state.residual - expected)
+            state, more = field.advance(self.start, project(pull))
+            largest = max(largest, more)
         error = float(curved.norm() + (state.residual - expected).norm())
-        return state, (pull, largest, error)
+        return state, project(pull), largest, error
 
     @classmethod
     def take(cls, field, state, linear, step, time, rtol, krylov):
@@ -350,8 +359,7 @@ class _Step:
             trial = cls(field, state, linear, first, first, step)
             taken, factor = trial.attempt(missed, allowed)
             if taken is not None:
-                longer = min(factor, 1.0) if n_rejected else factor
-                return replace(taken, next=step * longer)
+                return replace(taken, next=step * factor)
             step *= factor
             n_rejected += 1
             # A Krylov space serves one length of step; and an old kernel may be what
@@ -388,18 +396,17 @@ class _Step:
         explained = linear.apply(linear.rates, there.residual)
         bend = field.velocity(there, there.residual) + explained - missed
         trial = replace(self, bend=bend)
-        end, (pull, more, error) = trial.land(step, there)
+        end, pull, more, error = trial.land(step)
         largest, error = max(largest, more), error / allowed
         if not math.isfinite(error):
             return None, 0.1
-        factor = min(5.0, max(0.1, 0.75 / math.sqrt(max(error, 1e-12))))
+        factor = min(5.0, max(0.1, 0.8 / math.sqrt(max(error, 1e-12))))
         if largest > _MAX_IMPULSE:
             return None, min(factor, max(0.1, 0.7 * _MAX_IMPULSE / largest))
         if error > 1:
             return None, factor
-        pull = field.problem.project(pull) / step
         room = max(1.0, 0.9 * _MAX_IMPULSE / max(largest, 1e-12))
-        return replace(trial, end=end, pull=pull), min(factor, room)
+        return replace(trial, end=end, pull=pull / step), min(factor, room)
 
 
 def _phis(z):
