@@ -240,7 +240,7 @@ class Record:
 class NetworkTrajectory:
     """Weights of a network on its way, the start included.
 
-    Attributes
+    Parameters
     ----------
     time : ndarray of shape (n_points,)
         Flow times, increasing from 0.
@@ -249,20 +249,22 @@ class NetworkTrajectory:
     theta : ndarray of shape (n_points, n_params)
         Weights in the network's own units: hidden ones with their biases, unit by unit,
         then output ones.
+    network : object
+        The network that went this way, with its units.
     """
 
     time: np.ndarray
     loss: np.ndarray
     theta: np.ndarray
-    _network: Network
+    network: Network
 
     @cached_property
     def richness(self):
         """``richness_`` at each point, computed when asked for."""
-        before = self._network.initial().probe_kernel()
+        before = self.network.initial().probe_kernel()
         return np.array(
             [
-                kernel_richness(before, self._network.at(theta).probe_kernel())
+                kernel_richness(before, self.network.at(theta).probe_kernel())
                 for theta in self.theta
             ]
         )
@@ -273,7 +275,7 @@ class NetworkTrajectory:
 
         In the units of the input; inf for units that do not bend.
         """
-        net = self._network
+        net = self.network
         if net.hidden0.shape[1] != 2:
             raise AttributeError("Knots need one feature.")
         hidden = self.theta[:, : net.hidden0.size].reshape(len(self), -1, 2)

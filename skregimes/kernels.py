@@ -97,7 +97,15 @@ def output_kernel(X, Y=None, *, law="uniform", bias_scale=None, activation="relu
 
     Parameters
     ----------
-    X, Y, law, bias_scale, activation
+    X : array-like of shape (n_samples, n_features) or (n_samples,)
+        First points.
+    Y : array-like of shape (n_other, n_features) or (n_other,), default=None
+        Second points; None means X.
+    law : {"uniform", "gaussian", "constant_bias", "uniform_pair"}, default="uniform"
+        As in `shallow_relu_kernel`.
+    bias_scale : float, default=None
+        As in `shallow_relu_kernel`.
+    activation : {"relu", "abs", "leaky_relu"}, default="relu"
         As in `shallow_relu_kernel`.
 
     Returns
@@ -143,7 +151,15 @@ def hidden_kernel(
 
     Parameters
     ----------
-    X, Y, law, bias_scale, activation
+    X : array-like of shape (n_samples, n_features) or (n_samples,)
+        First points.
+    Y : array-like of shape (n_other, n_features) or (n_other,), default=None
+        Second points; None means X.
+    law : {"uniform", "gaussian", "constant_bias", "uniform_pair"}, default="uniform"
+        As in `shallow_relu_kernel`.
+    bias_scale : float, default=None
+        As in `shallow_relu_kernel`.
+    activation : {"relu", "abs", "leaky_relu"}, default="relu"
         As in `shallow_relu_kernel`.
     output_weights : {"balanced", "independent"}, default="balanced"
         "balanced" means ``c**2 = norm(w)**2 + beta**2``, a unit of which both layers

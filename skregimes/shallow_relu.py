@@ -7,7 +7,6 @@ from functools import cached_property
 from numbers import Integral, Real
 
 import numpy as np
-from scipy.linalg import orth
 from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
@@ -39,8 +38,6 @@ __all__ = ["NetworkTrajectory", "ShallowReLURegressor"]
 _FLOATS = [np.float64, np.float32]
 # Times are recorded within these decades of the fastest time of the start.
 _FIRST_DECADE, _LAST_DECADE = -2, 16
-# Targets that the affine part fits up to this share are affine.
-_ROUNDING = 64 * np.finfo(float).eps
 _BROKEN = {"max_iter", "stalled", "interrupted", "diverged"}
 
 
@@ -898,13 +895,6 @@ def _training(samples, columns, activation, hidden, output, device):
     from skregimes.flows.shallow_relu import Training
 
     skip = affine_columns(samples.X, *columns)
-    if skip is not None:
-        root = np.sqrt(samples.weight)[:, None]
-        target, basis = root * samples.Y, orth(root * skip)
-        rest = target - basis @ (basis.T @ target)
-        # What rounding leaves of an affine target is not a target.
-        if np.linalg.norm(rest) <= _ROUNDING * np.linalg.norm(target):
-            samples = replace(samples, Y=np.zeros_like(samples.Y))
     return Training.build(samples, skip, activation, hidden, output, device)
 
 

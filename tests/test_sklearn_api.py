@@ -31,24 +31,22 @@ ESTIMATORS = [
         scoring=["r2", "neg_mean_squared_error"],
         refit="r2",
     ),
+    ShallowReLURegressor(n_hidden=20, skip_connection=False, max_time=10.0),
     ShallowReLURegressor(
-        100.0, n_hidden=20, skip_connection=False, max_time=10.0
+        30.0, n_hidden=40, init="gaussian", activation="abs", early_stopping="gcv",
+        max_time=10.0,
     ),
     ShallowReLURegressor(
-        100.0, n_hidden=40, init="gaussian", activation="abs", early_stopping="gcv",
-        max_time=1.0,
-    ),
-    ShallowReLURegressor(
-        100.0, n_hidden=20, balance=1.0, activation="leaky_relu", early_stopping=False,
-        max_time=1.0,
+        n_hidden=20, balance=1.0, activation="leaky_relu", early_stopping=False,
+        max_time=3.0,
     ),
     ShallowReLURegressor(
         0.5, n_hidden=20, init="uniform", skip_connection=False, solver="chebyshev",
         early_stopping=False, max_time=3.0, rtol=1e-2,
     ),
     ShallowReLURegressor(
-        100.0, n_hidden=20, init="uniform_pair", solver="gd", early_stopping=False,
-        max_time=1.0,
+        n_hidden=20, init="uniform_pair", solver="gd", early_stopping=False,
+        max_time=3.0,
     ),
     ShallowReLURegressor(
         n_hidden=20, units="paper", fit_intercept=False, solver="krylov",

@@ -113,6 +113,11 @@ def exponential(
         if math.isinf(max_time) and status is None:
             radius = problem.kernel_radius(theta)[0] + field.growth(state)
             end_of_time = _FOREVER / radius
+        # Where the affine part fits the targets there may still be a start to forget.
+        size = max(problem.target_norm, float(state.residual.norm()))
+        terms = float(state.H.norm() * state.output.norm())
+        if size <= 64 * torch.finfo(theta.dtype).eps * terms:
+            status = "converged"  # only rounding is left
         step, linear, pull = end_of_time, None, state.residual
         while status is None and n_iter < max_iter:
             left = end_of_time - time
@@ -122,7 +127,7 @@ def exponential(
                 linear,
                 min(step, left),
                 time,
-                rtol,
+                rtol * size,
                 krylov,
             )
             if taken is None:
@@ -242,7 +247,7 @@ class _Linear:
         return cls(basis, rates.clamp(min=0), True)
 
     @classmethod
-    def krylov(cls, field, state, step, rtol):
+    def krylov(cls, field, state, step, allowed):
         """Lanczos' method from the residual, until a step is resolved."""
         shape, n = state.residual.shape, state.residual.numel()
         beside: list[float] = []
@@ -262,7 +267,7 @@ class _Linear:
             rates, turn = torch.linalg.eigh(small)
             phi1 = _phis(-step * rates.clamp(min=0))[0]
             missed = step * next_ * abs(float(turn[-1] @ (phi1 * turn[0])))
-            if missed < 0.05 * rtol or next_ < 1e-13 * diagonal[0]:
+            if missed * size < 0.05 * allowed or next_ < 1e-13 * diagonal[0]:
                 break
             beside.append(next_)
             vectors.append(image / next_)
@@ -337,9 +342,8 @@ class _Step:
         return state, project(pull), largest, error
 
     @classmethod
-    def take(cls, field, state, linear, step, time, rtol, krylov):
-        """Find a step whose error is small enough; None if there is none."""
-        allowed = rtol * field.problem.target_norm
+    def take(cls, field, state, linear, step, time, allowed, krylov):
+        """Find a step whose error is as small as allowed; None if there is none."""
         first = field.velocity(state, state.residual)
         missed, n_rejected = torch.zeros_like(first), 0
         frozen = linear is not None and linear.whole
@@ -352,7 +356,7 @@ class _Step:
         while True:
             if not known:
                 if krylov:
-                    linear = _Linear.krylov(field, state, step, rtol)
+                    linear = _Linear.krylov(field, state, step, allowed)
                 else:
                     linear = _Linear.eigen(field.gram(state))
                 missed = torch.zeros_like(first)

@@ -52,7 +52,7 @@ class CurvatureSpline:
 
     Made by `curvature_spline` and `smoothing_spline`.
 
-    Attributes
+    Parameters
     ----------
     knots : ndarray of shape (n_knots,)
         Distinct samples, ascending.
@@ -67,6 +67,8 @@ class CurvatureSpline:
         The penalty that `curvature_spline` minimizes, at f.
     zeta : callable
         Curvature weight.
+    panels : ndarray
+        Where zeta is integrated piece by piece.
     """
 
     knots: np.ndarray
@@ -76,7 +78,7 @@ class CurvatureSpline:
     outer_slopes: tuple[float, float]
     penalty: float
     zeta: Callable
-    _panels: np.ndarray = field(repr=False)
+    panels: np.ndarray = field(repr=False)
 
     def __call__(self, x, nu=0):
         """Evaluate the spline or its derivative.
@@ -103,7 +105,7 @@ class CurvatureSpline:
         x = check_array(x, "x", range(33))
         if nu == 2:
             return self._curvature(x)
-        edges, first, last = self._panels, self.knots[0], self.knots[-1]
+        edges, first, last = self.panels, self.knots[0], self.knots[-1]
         if any(self.outer_slopes) and x.size:  # f bends outside its knots too
             edges = np.unique(
                 np.concatenate(
@@ -368,7 +370,7 @@ class _System:
             outer_slopes=(-S / 2, S / 2),
             penalty=float(alpha @ g),
             zeta=self.zeta,
-            _panels=self.panels,
+            panels=self.panels,
         )
 
 
@@ -385,7 +387,7 @@ def smoothing_spline(
 
     Parameters
     ----------
-    x, y, sample_weight, skip_connection
+    x, y : array-like of shape (n_samples,)
         As in `curvature_spline`.
     time : float
         Flow time of half the weighted mean squared error, in ``[0, inf]``.
@@ -395,6 +397,10 @@ def smoothing_spline(
         biases reach L.
     init_scale : float, default=1.0
         Scale alpha of the initial hidden weights, positive.
+    sample_weight : array-like of shape (n_samples,), default=None
+        As in `curvature_spline`.
+    skip_connection : bool, default=True
+        As in `curvature_spline`.
 
     Returns
     -------
@@ -441,7 +447,7 @@ def smoothing_spline(
 class PolyharmonicSpline:
     """A cubic polyharmonic spline; made by `polyharmonic_limit`.
 
-    Attributes
+    Parameters
     ----------
     center : ndarray of shape (n_features,)
         Mean of the distinct samples.
@@ -534,7 +540,7 @@ class LinearSpline:
 
     Made by `linear_spline` and `min_total_variation`.
 
-    Attributes
+    Parameters
     ----------
     knots : ndarray of shape (n_knots,)
         Ascending.
