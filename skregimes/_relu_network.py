@@ -8,6 +8,7 @@ from scipy.linalg import orth, pinv
 
 from skregimes._samples import Samples, spread_rows
 from skregimes.diagnostics import kernel_richness
+from skregimes.flows.ending import BROKEN
 from skregimes.networks.units import ACTIVATIONS
 
 __all__ = ["Network", "NetworkTrajectory", "Record", "affine_columns"]
@@ -217,7 +218,8 @@ class Record:
             size = self.origin.y_unit
             with np.errstate(over="ignore"):
                 self.scores = {"df_": df, "gcv_": (size * np.sqrt(score)) ** 2}
-            status = "stopped" if time < result.time else result.status
+            asked = time < result.time and result.status not in BROKEN
+            status = "stopped" if asked else result.status
             result = replace(result, time=time, theta=theta, loss=loss, status=status)
         theta = np.asarray(result.theta)
         self.points = [p for p in self.points if p[0] < result.time]

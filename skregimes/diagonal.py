@@ -736,7 +736,7 @@ default="auto"
                 "init_scale gives least squares in the limit of infinite time. Stop "
                 "the flow: early_stopping='gcv' or True, or max_time.",
                 UserWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
         if (
             self.solver == "gd"
@@ -746,7 +746,7 @@ default="auto"
             warnings.warn(
                 f"max_time={self.max_time} is shorter than a step: nothing was learnt.",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
         for end in ends:
             if end.status == "interrupted":
@@ -767,7 +767,7 @@ default="auto"
                     f"The flow did not end within max_iter={self.max_iter} steps. "
                     f"Increase max_iter or {other}, or lower max_time.",
                     ConvergenceWarning,
-                    stacklevel=3,
+                    stacklevel=4,
                 )
                 return
 

@@ -28,6 +28,7 @@ from skregimes.diagnostics import (
     slope_total_variation,
     weight_change,
 )
+from skregimes.flows.ending import BROKEN
 from skregimes.flows.stopping import GCV
 from skregimes.flows.trajectory import interpolate
 from skregimes.kernels import curvature_weight
@@ -38,7 +39,8 @@ __all__ = ["NetworkTrajectory", "ShallowReLURegressor"]
 _FLOATS = [np.float64, np.float32]
 # Times are recorded within these decades of the fastest time of the start.
 _FIRST_DECADE, _LAST_DECADE = -2, 16
-_BROKEN = {"max_iter", "stalled", "interrupted", "diverged"}
+# Scales and rates beyond this or its inverse overflow on the way.
+_HUGE = 1e200
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,7 +262,7 @@ n_targets)
             StrOptions({"stratified", "uniform", "gaussian", "uniform_pair"}),
             tuple,
         ],
-        "bias_scale": [None, Interval(Real, 0, None, closed="neither")],
+        "bias_scale": [None, Interval(Real, 0, 1e50, closed="neither")],
         "balance": [Interval(Real, 0, None, closed="left")],
         "antisymmetric": ["boolean"],
         "skip_connection": ["boolean"],
@@ -419,15 +421,22 @@ n_targets)
         )
         if last is None:
             unit, rate = training.units()
-            size = self.init_scale
-            square = (
-                size * unit if self.units == "relative" else size**2 / samples.y_unit
-            )
-            alpha = math.sqrt(square)
+            if self.units == "relative":
+                alpha = math.sqrt(self.init_scale * unit)
+            else:
+                alpha = self.init_scale / math.sqrt(samples.y_unit)
         else:
             unit, rate, alpha = last.scale_unit, last.rate, last.alpha
         start = training.start(alpha)
-        radius = rate * alpha**2 + training.growth(start)
+        square = alpha * alpha
+        radius = rate * square + training.growth(start)
+        sizes = square, radius or 1.0
+        if not all(1 / _HUGE < size < _HUGE for size in sizes):
+            raise ValueError(
+                f"With init_scale={self.init_scale} and units={self.units!r} the flow's"
+                f" fastest rate is {radius:.3g} and the network's size {sizes[0]:.3g}, "
+                "beyond float64; rescale X, y or init_scale, or use units='relative'."
+            )
         if last is not None:
             start = last.theta
         solver = self.solver
@@ -528,6 +537,8 @@ n_targets)
                 f"init must hold weights of shape {wanted} and biases of shape "
                 f"{wanted[:1]}; got {weights.shape} and {biases.shape}."
             )
+        if not weights.any():
+            raise ValueError("init holds no weights but zeros: units would be blind.")
         if self.balance > 0 and self.antisymmetric:
             raise ValueError(
                 "antisymmetric=True draws its own pairs; with arrays as init and "
@@ -553,19 +564,18 @@ n_targets)
         bound, tol = math.inf, self.tol
         if self.max_time is not None:
             bound = self.max_time * origin.clock(self.units)
-        gcv = None
+        gcv = search = None
         if stopping == "gcv":
             n_samples = effective_samples(data[2]) * data[1].shape[1]
             gcv = GCV(n_samples, False, self._patience())
         elif stopping:
-            bound, tol = self._held_out_time(run, data, random_state, bound), 0.0
-        interrupted = bound is None
-        bound = 0.0 if interrupted else bound
+            bound, search = self._held_out_time(run, data, random_state, bound)
+            tol = 0.0
         record = Record(origin, self.units, gcv, watcher)
         degrees = gcv is not None
         result = self._follow(run, record, bound, tol, random_state, degrees=degrees)
-        if interrupted:
-            result = replace(result, status="interrupted")
+        if search is not None and search.status in BROKEN:
+            result = replace(result, status=search.status, message=search.message)
         return record, record.close(result)
 
     def _follow(self, run, on_node, bound, tol, random_state, **options):
@@ -593,9 +603,9 @@ n_targets)
         return 10 ** (self.n_iter_no_change / POINTS_PER_DECADE)
 
     def _held_out_time(self, run, data, random_state, bound):
-        """Return the best time on held-out samples, of a flow on the others.
+        """Return the best time on held-out samples, and how a flow on the others ended.
 
-        None if that flow is interrupted.
+        Time zero if that flow was interrupted.
         """
         X, Y, weight = data
         used = np.flatnonzero(weight > 0)
@@ -634,7 +644,7 @@ n_targets)
 
         part_run = _Run(training, origin, run.solver)
         result = self._follow(part_run, on_node, bound, self.tol, random_state)
-        return None if result.status == "interrupted" else best_time
+        return 0.0 if result.status == "interrupted" else best_time, result
 
     # -- what is known of a fit ----------------------------------------------------
 
@@ -646,7 +656,7 @@ n_targets)
         self._network = net
         self.solver_ = run.solver
         self.n_iter_ = result.n_iter
-        self.converged_ = result.status not in _BROKEN
+        self.converged_ = result.status not in BROKEN
         self.scale_unit_ = net.scale_unit * samples.y_unit
         self.scale_ = net.alpha**2 / net.scale_unit
         self.alpha_ = net.alpha * math.sqrt(samples.y_unit)
@@ -715,13 +725,13 @@ n_targets)
                 "The affine part fits all samples, so the hidden units learn nothing. "
                 "Use skip_connection=False, or more samples than features.",
                 UserWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
         if result.status in ("max_iter", "stalled"):
             warnings.warn(
                 f"The flow did not end as asked. {result.message}",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
 
     @cached_property

@@ -18,6 +18,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 import skregimes.flows.shallow_relu as training
 from skregimes import ShallowReLURegressor
+from skregimes.datasets import make_curve
 from skregimes.diagnostics import kernel_alignment, kernel_change, kernel_richness
 from skregimes.limits import curvature_spline
 from skregimes.networks.units import ACTIVATIONS
@@ -1020,3 +1021,44 @@ def test_descent_with_a_useless_step_says_so():
 def test_options_that_make_no_sense(options, message):
     with pytest.raises(ValueError, match=message):
         net().set_params(**options).fit(*curve())
+
+
+@pytest.mark.parametrize("early_stopping", ["gcv", True])
+def test_a_search_that_was_cut_off_says_so(early_stopping):
+    X, y = make_curve("kinky", 40, noise=0.2, random_state=0)
+    model = ShallowReLURegressor(
+        n_hidden=30, early_stopping=early_stopping, max_iter=3, random_state=0
+    )
+    with pytest.warns(ConvergenceWarning, match="max_iter"):
+        model.fit(X, y)
+    assert not model.converged_
+
+
+@pytest.mark.parametrize("early_stopping", ["gcv", True, False])
+def test_an_interruption_within_the_flow_is_not_swallowed(monkeypatch, early_stopping):
+    from skregimes.flows import exponential
+
+    take, calls = exponential._Step.take, []
+
+    def interrupted(*args):
+        calls.append(args)
+        if len(calls) == 8:
+            raise KeyboardInterrupt
+        return take(*args)
+
+    monkeypatch.setattr(exponential._Step, "take", interrupted)
+    X, y = make_curve("kinky", 40, noise=0.2, random_state=0)
+    model = ShallowReLURegressor(
+        n_hidden=30, early_stopping=early_stopping, random_state=0
+    )
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, y)
+    assert np.all(np.isfinite(model.predict(X)))
+    assert not model.converged_
+
+
+@pytest.mark.parametrize("size", [1e-290, 1e300])
+def test_scales_beyond_float64_are_refused(size):
+    X, y = make_curve("kinky", 20, random_state=0)
+    with pytest.raises(ValueError, match="beyond float64"):
+        ShallowReLURegressor(size, n_hidden=10, units="paper").fit(X, y)

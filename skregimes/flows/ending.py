@@ -5,7 +5,10 @@ from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-__all__ = ["Ending"]
+__all__ = ["BROKEN", "Ending"]
+
+# Statuses of flows that did not end as asked.
+BROKEN = frozenset({"max_iter", "stalled", "interrupted", "diverged"})
 
 # At rest: what the flow could still do in as much time again, relative to the loss.
 _REST = 1e-3

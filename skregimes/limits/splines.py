@@ -57,7 +57,7 @@ class CurvatureSpline:
     knots : ndarray of shape (n_knots,)
         Distinct samples, ascending.
     values, slopes : ndarray of shape (n_knots,)
-        f and f' there.
+        Values and slopes of f there.
     dual : ndarray of shape (n_knots,)
         ``f'' / zeta`` there; linear between knots and outside them.
     outer_slopes : tuple of two floats
