@@ -11,10 +11,12 @@ from skregimes.diagnostics import kernel_richness
 from skregimes.flows.ending import BROKEN
 from skregimes.networks.units import ACTIVATIONS
 
-__all__ = ["Network", "NetworkTrajectory", "Record", "affine_columns"]
+__all__ = ["Network", "NetworkTrajectory", "Patience", "Record", "affine_columns"]
 
 # A trajectory holds at most so many numbers; longer ones keep every second point.
 _MOST_NUMBERS = 2**24
+# A flow stands still while the loss is above this share of its start.
+_IDLE = 0.99
 # Samples on which the change of the kernel is measured.
 _PROBES = 256
 # A kink is at a sample up to this share of the sizes of the unit and the sample.
@@ -178,6 +180,26 @@ class Network:
         return kernel
 
 
+class Patience:
+    """Whether a search along a flow has gone on for long enough without success.
+
+    From a small start the function stands still until the units have grown, for many
+    times the unit of time: patience begins after that.
+    """
+
+    def __init__(self, factor, unit):
+        self.factor, self.unit = factor, unit
+        self.first_loss, self.idle_until = None, 0.0
+
+    def over(self, time, loss, best_time):
+        """Take a point of the flow, and return whether to give up."""
+        if self.first_loss is None:
+            self.first_loss = loss
+        if loss > _IDLE * self.first_loss:
+            self.idle_until = time
+        return time > self.factor * max(best_time, self.unit, self.idle_until)
+
+
 class Record:
     """What a flow tells on its way: recorded points, and where it was best."""
 
@@ -190,6 +212,7 @@ class Record:
         if gcv is not None:
             self.spread = origin.samples.spread
             self.watch = gcv.watch(self.spread, origin.time_unit)
+            self.patience = Patience(gcv.patience, origin.time_unit)
 
     def __call__(self, time, theta, loss, df=None):
         """Take a point; a true answer stops the flow."""
@@ -208,7 +231,8 @@ class Record:
             score = float(self.gcv.score(2 * loss + self.spread, df))
             if self.best is None or (self.gcv.allows(df) and score < self.best[0]):
                 self.best = (score, time, theta, loss, df)
-            stop = self.watch(time, 2 * loss, df) or stop
+            late = self.patience.over(time, loss, self.best[1])
+            stop = (self.watch(time, 2 * loss, df) and late) or stop
         return stop
 
     def close(self, result):

@@ -472,7 +472,7 @@ def _problem(X, Y, law, bias_scale):
     if law not in _LAWS:
         raise ValueError(f"law must be one of {sorted(_LAWS)}; got {law!r}.")
     radius = max(norm(X, axis=1).max(initial=0), norm(Y, axis=1).max(initial=0))
-    L = radius if bias_scale is None else _real(bias_scale, "bias_scale")
+    L = (radius or 1.0) if bias_scale is None else _real(bias_scale, "bias_scale")
     if law != "constant_bias" and not L > 0:
         raise ValueError(
             f"bias_scale must be positive; got {L:g}. None takes the largest norm of"

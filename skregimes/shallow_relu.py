@@ -15,7 +15,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skregimes._arrays import as_array
 from skregimes._base import POINTS_PER_DECADE, FlowEstimator, effective_samples
-from skregimes._relu_network import Network, NetworkTrajectory, Record, affine_columns
+from skregimes._relu_network import (
+    Network,
+    NetworkTrajectory,
+    Patience,
+    Record,
+    affine_columns,
+)
 from skregimes._samples import Samples
 from skregimes._sklearn import Interval, StrOptions, check_sample_weight, fit_context
 from skregimes.diagnostics import (
@@ -630,17 +636,16 @@ n_targets)
             origin.output0,
             self.device,
         )
-        patience, best = self._patience(), (math.inf, origin.time_unit)
-        best_time = 0.0
+        patience = Patience(self._patience(), origin.time_unit)
+        best, best_time = math.inf, 0.0
 
-        def on_node(time, theta, _):
+        def on_node(time, theta, loss):
             nonlocal best, best_time
             error = Y[held] - origin.at(theta).predict(X[held])
             score = float(weight[held] @ np.sum((error / origin.y_unit) ** 2, axis=1))
-            if score < best[0]:
-                # Patience begins after a unit of time.
-                best, best_time = (score, max(time, origin.time_unit)), time
-            return time > patience * best[1]
+            if score < best:
+                best, best_time = score, time
+            return patience.over(time, loss, best_time)
 
         part_run = _Run(training, origin, run.solver)
         result = self._follow(part_run, on_node, bound, self.tol, random_state)

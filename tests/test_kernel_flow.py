@@ -173,3 +173,8 @@ def test_zero_kernel_stays():
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         kernel_flow(**{"K": np.eye(3), "y": np.ones(3), **arguments})
+
+
+def test_a_kernel_that_is_not_symmetric_is_refused():
+    with pytest.raises(ValueError, match="symmetric"):
+        kernel_flow(np.array([[1.0, 0.5], [0.0, 1.0]]), np.ones(2))

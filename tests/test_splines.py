@@ -582,3 +582,12 @@ def test_band_outside_and_of_few_samples():
         lower, upper = min_total_variation_band(x, y, places)
         assert_array_equal(lower, upper)
         assert_array_equal(lower, linear_spline(x, y)(places))
+
+
+@pytest.mark.parametrize("size", [1e-150, 1e150])
+def test_polyharmonic_limit_does_not_mind_the_units(size):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((12, 2)), rng.standard_normal(12)
+    new = rng.standard_normal((5, 2))
+    there = polyharmonic_limit(size * X, y)(size * new)
+    np.testing.assert_allclose(there, polyharmonic_limit(X, y)(new), rtol=1e-8)

@@ -92,6 +92,8 @@ def kernel_flow(
     times = np.inf if time is None else np.asarray(time, dtype=np.float64)
     if np.ndim(times) > 1 or not np.all(times >= 0):
         raise ValueError(f"time must be a number or 1-D, at least 0; got {time!r}.")
+    if not np.allclose(K, K.T, rtol=1e-6, atol=1e-8 * np.max(np.abs(K), initial=0)):
+        raise ValueError("K must be symmetric.")
     root = _root_weights(sample_weight, n)
     K_new = K if K_test is None else _check_rows(K_test, "K_test", n)
     start, start_new = _check_pair(

@@ -452,7 +452,8 @@ class PolyharmonicSpline:
     center : ndarray of shape (n_features,)
         Mean of the distinct samples.
     directions : ndarray of shape (rank, n_features)
-        Orthonormal basis of the differences of samples.
+        Orthogonal basis of the differences of samples, of one length, such that the
+        samples lie in the unit ball.
     interpolator : scipy.interpolate.RBFInterpolator
         In the coordinates of that basis.
     """
@@ -523,7 +524,8 @@ def polyharmonic_limit(X, y):
     center = X.mean(axis=0)
     _, size, directions = np.linalg.svd(X - center, full_matrices=False)
     rank = max(int(np.sum(size > _RANK_TOL * size[0])), 1)
-    directions = directions[:rank]
+    radius = np.max(np.linalg.norm(X - center, axis=1))
+    directions = directions[:rank] / (radius or 1.0)  # the spline is homogeneous
     places = (X - center) @ directions.T
     if len(X) == 1:  # a constant: the interpolant of two equal values
         places, means = np.array([[-1.0], [1.0]]), np.repeat(means, 2, axis=0)
