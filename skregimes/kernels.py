@@ -474,10 +474,7 @@ def _problem(X, Y, law, bias_scale):
     radius = max(norm(X, axis=1).max(initial=0), norm(Y, axis=1).max(initial=0))
     L = (radius or 1.0) if bias_scale is None else _real(bias_scale, "bias_scale")
     if law != "constant_bias" and not L > 0:
-        raise ValueError(
-            f"bias_scale must be positive; got {L:g}. None takes the largest norm of"
-            f" X and Y, {radius:g}."
-        )
+        raise ValueError(f"bias_scale must be positive; got {L:g}.")
     if law in ("uniform", "uniform_pair") and radius * (1 - 1e-12) > L:
         raise ValueError(
             f"law={law!r} needs bias_scale of at least the largest norm of X and Y,"

@@ -296,7 +296,6 @@ def test_mass_of_curvature_weight_is_the_mean_square_weight(law, mass):
         ({"Y": np.ones((2, 2))}, "2"),
         ({"X": [np.nan]}, "NaN"),
         ({"X": np.ones((1, 1, 1))}, "1-D or 2-D"),
-        ({"X": [0.0]}, "None takes the largest norm"),
         ({"X": np.eye(2), "law": "uniform_pair"}, "needs one feature"),
     ],
 )
