@@ -16,7 +16,7 @@ __all__ = ["Network", "NetworkTrajectory", "Patience", "Record", "affine_columns
 # A trajectory holds at most so many numbers; longer ones keep every second point.
 _MOST_NUMBERS = 2**24
 # A flow stands still while the loss is above this share of its start.
-_IDLE = 0.99
+_IDLE = 0.9
 # Samples on which the change of the kernel is measured.
 _PROBES = 256
 # A kink is at a sample up to this share of the sizes of the unit and the sample.
@@ -197,6 +197,8 @@ class Patience:
             self.first_loss = loss
         if loss > _IDLE * self.first_loss:
             self.idle_until = time
+        if best_time == 0 and loss > 0.5 * self.first_loss:
+            return False  # few held-out samples may speak against all beginnings
         return time > self.factor * max(best_time, self.unit, self.idle_until)
 
 
@@ -232,6 +234,7 @@ class Record:
             if self.best is None or (self.gcv.allows(df) and score < self.best[0]):
                 self.best = (score, time, theta, loss, df)
             late = self.patience.over(time, loss, self.best[1])
+            late = late or not self.gcv.allows(df)
             stop = (self.watch(time, 2 * loss, df) and late) or stop
         return stop
 

@@ -27,6 +27,7 @@ from skregimes import (
     ShallowReLURegressor,
     init_scale_path,
 )
+from skregimes.datasets import make_curve
 
 SCALES, TIMES = [10.0, 0.3, 1e-3], [0.1, 1.0, 30.0]
 GRID = {"init_scale": SCALES, "max_time": TIMES}
@@ -663,3 +664,16 @@ def test_several_targets():
     search, reference = both(DiagonalNetRegressor(rtol=1e-4), X, Y)
     assert_same_search(search, reference, rtol=1e-3)
     assert search.predict(X).shape == (24, 2)
+
+
+def test_the_end_of_a_shallow_networks_flow_is_a_time_like_others():
+    X, y = make_curve("smooth", 30, noise=0.1, random_state=0)
+    search = InitScaleSearchCV(
+        ShallowReLURegressor(n_hidden=30, random_state=0),
+        init_scales=[10.0],
+        times=[1.0, np.inf],
+        cv=2,
+    ).fit(X, y)
+    scores = search.cv_results_["mean_test_score"]
+    assert np.all(np.isfinite(scores))
+    assert scores[0] != scores[1]

@@ -1064,6 +1064,16 @@ def test_scales_beyond_float64_are_refused(size):
         ShallowReLURegressor(size, n_hidden=10, units="paper").fit(X, y)
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_held_out_samples_do_not_stop_the_flow_before_it_began(seed):
+    X, y = make_curve("kinky", 50, noise=0.1, random_state=seed)
+    model = ShallowReLURegressor(
+        0.03, n_hidden=50, early_stopping=True, random_state=0
+    ).fit(X, y)
+    assert model.time_ > 0
+    assert model.score(X, y) > 0.9
+
+
 @pytest.mark.parametrize("early_stopping", ["gcv", True])
 def test_patience_begins_when_the_units_have_left_a_small_start(early_stopping):
     X, y = make_curve("smooth", 50, noise=0.1, random_state=1)

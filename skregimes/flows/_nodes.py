@@ -15,10 +15,9 @@ class Nodes:
         self._nodes = None
         if nodes is not None:
             times = np.asarray(nodes, dtype=float)
-            if times.ndim != 1 or not (np.all(times >= 0) and np.all(np.diff(times))):
-                raise ValueError("nodes must be a 1-D array of distinct times >= 0.")
-            if np.any(np.diff(times) < 0):
-                raise ValueError("nodes must increase.")
+            increases = times.ndim == 1 and np.all(np.diff(times) > 0)
+            if not (increases and np.all(times >= 0)):
+                raise ValueError("nodes must be a 1-D array of increasing times >= 0.")
             self._nodes = times.tolist()
         self._on_node = on_node
         self._told = -1.0

@@ -77,7 +77,7 @@ def exponential(
     sliding : bool, default=True
         Whether kinks can be pinned to samples. False is for study: the method then
         needs tiny steps wherever the flow slides.
-    degrees : bool = False
+    degrees : bool, default=False
         Whether to follow the degrees of freedom, the trace of the map from the targets
         to the function, by the tangent kernels on the way. Exact in the kernel regime;
         beyond, it leaves out that the kernel depends on the targets. Not with
@@ -110,9 +110,9 @@ def exponential(
     end_of_time, status = max_time, None
     try:
         status = visit(time, state, memory)
-        if math.isinf(max_time) and status is None:
+        if status is None:
             radius = problem.kernel_radius(theta)[0] + field.growth(state)
-            end_of_time = _FOREVER / radius
+            end_of_time = min(max_time, _FOREVER / max(radius, _TINY))
         # Where the affine part fits the targets there may still be a start to forget.
         size = max(problem.target_norm, float(state.residual.norm()))
         terms = float(state.H.norm() * state.output.norm())
@@ -149,7 +149,7 @@ def exponential(
                 if end == max_time:
                     status = "max_time"
                 elif end == end_of_time:
-                    end_of_time *= 100.0
+                    end_of_time = min(max_time, 100.0 * end_of_time)
             n_iter, time, state = n_iter + 1, node, there
             memory = memory and memory.after(taken.length)
             linear, pull, step = taken.linear, taken.pull, taken.next
