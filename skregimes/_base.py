@@ -146,6 +146,16 @@ class FlowEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         """Name of the regime: "kernel", "transition" or "rich", from ``richness_``."""
         return regime(self.richness_)
 
+    def _refuse_descent_options(self):
+        """Refuse options of gradient descent where another solver would ignore them."""
+        if self.solver == "gd":
+            return
+        for name in ("learning_rate", "batch_size"):
+            if getattr(self, name) is not None:
+                raise ValueError(
+                    f"{name} is for solver='gd', not for solver={self.solver!r}."
+                )
+
     def _forget(self):
         """Delete what an earlier fit knew."""
         kept = ("n_features_in_", "feature_names_in_")

@@ -472,17 +472,12 @@ default="auto"
 
     def _check_parameters(self):
         """Refuse combinations that could only be ignored."""
-        if self.solver != "gd":
-            for name in ("learning_rate", "batch_size"):
-                if getattr(self, name) is not None:
-                    raise ValueError(
-                        f"{name} is for solver='gd', not for solver={self.solver!r}."
-                    )
-            if self.device != "cpu":
-                raise ValueError(
-                    f"device={self.device!r} is for solver='gd'; the other solvers run "
-                    "on the CPU, with device='cpu'."
-                )
+        self._refuse_descent_options()
+        if self.solver != "gd" and self.device != "cpu":
+            raise ValueError(
+                f"device={self.device!r} is for solver='gd'; the other solvers run on "
+                "the CPU, with device='cpu'."
+            )
         if self.solver == "limit" and not self._runs_to_the_end():
             raise ValueError(
                 "solver='limit' is the limit of infinite time; set max_time=None and "

@@ -385,12 +385,7 @@ n_targets)
 
     def _check_parameters(self):
         """Refuse combinations that could only be ignored."""
-        if self.solver != "gd":
-            for name in ("learning_rate", "batch_size"):
-                if getattr(self, name) is not None:
-                    raise ValueError(
-                        f"{name} is for solver='gd', not for solver={self.solver!r}."
-                    )
+        self._refuse_descent_options()
         if self.early_stopping == "gcv" and self.solver not in ("auto", "exponential"):
             raise ValueError(
                 f"solver={self.solver!r} has no degrees of freedom for "
