@@ -14,11 +14,11 @@ import pytest
 import skregimes
 
 FLOORS = [
-    {"_arrays", "_border", "_samples", "_sklearn", "datasets", "losses"},
-    {"kernels", "limits", "networks"},
+    {"_arrays", "_border", "_entries", "_offsets", "_samples", "_sklearn", "losses"},
+    {"datasets", "kernels", "limits", "networks"},
     {"flows"},
     {"diagnostics"},
-    {"_base", "_relu_network"},
+    {"_base", "_factorization", "_relu_network"},
     {"deep", "diagonal", "matrix", "shallow_relu", "tangent"},
     {"model_selection"},
     {"inspection"},

