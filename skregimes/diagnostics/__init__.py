@@ -1,5 +1,10 @@
 """How far from kernel a network went: one function a diagnostic."""
 
+from skregimes.diagnostics.balancedness import balancedness
+from skregimes.diagnostics.deep_linear_volume import (
+    deep_linear_orbit_volume,
+    deep_linear_volume,
+)
 from skregimes.diagnostics.effective_rank import effective_rank
 from skregimes.diagnostics.effective_sparsity import effective_sparsity
 from skregimes.diagnostics.kernel_alignment import kernel_alignment
@@ -15,10 +20,14 @@ from skregimes.diagnostics.shallow_relu import (
     pattern_change,
     slope_total_variation,
 )
+from skregimes.diagnostics.stable_rank import stable_rank
 from skregimes.diagnostics.weight_change import weight_change
 
 __all__ = [
+    "balancedness",
     "curvature",
+    "deep_linear_orbit_volume",
+    "deep_linear_volume",
     "effective_rank",
     "effective_sparsity",
     "kernel_alignment",
@@ -31,6 +40,7 @@ __all__ = [
     "merge_knots",
     "pattern_change",
     "slope_total_variation",
+    "stable_rank",
     "tangent_kernel",
     "weight_change",
 ]
