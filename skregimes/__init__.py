@@ -2,6 +2,12 @@
 
 from skregimes import datasets, diagnostics, kernels, limits
 from skregimes.diagonal import DiagonalNetRegressor
+from skregimes.matrix import (
+    MatrixCompletionRegressor,
+    MatrixFactorizationImputer,
+    MatrixFactorizer,
+    MatrixSensingRegressor,
+)
 from skregimes.model_selection import (
     DiagonalNetRegressorCV,
     InitScaleSearchCV,
@@ -13,6 +19,10 @@ __all__ = [
     "DiagonalNetRegressor",
     "DiagonalNetRegressorCV",
     "InitScaleSearchCV",
+    "MatrixCompletionRegressor",
+    "MatrixFactorizationImputer",
+    "MatrixFactorizer",
+    "MatrixSensingRegressor",
     "ShallowReLURegressor",
     "datasets",
     "diagnostics",

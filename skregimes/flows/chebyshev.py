@@ -41,6 +41,8 @@ def chebyshev(
     rtol: float = 1e-3,
     tol: float = 0.0,
     floor: float = 0.0,
+    rest: float = 1e-3,
+    plateau: float = 100.0,
     max_iter: int = 100_000,
     max_stages: int = 200,
     nodes=None,
@@ -65,6 +67,8 @@ def chebyshev(
         flow ends also where it comes to rest: see `skregimes.flows.ending.Ending`.
     floor : float, default=0.0
         Infimum of the loss.
+    rest, plateau : float, default=1e-3, 100.0
+        When the flow has come to rest, see `skregimes.flows.ending.Ending`.
     max_iter : int, default=100_000
         Largest number of steps, the rejected ones included.
     max_stages : int, default=200
@@ -130,7 +134,7 @@ def chebyshev(
         counted,
         rtol,
         max_stages,
-        Ending(tol=tol, max_time=max_time, floor=floor, eps=eps),
+        Ending(tol, max_time, floor, eps, rest, plateau),
         Nodes(nodes, on_node),
     )
     return flow.follow(counted.start(theta), max_iter, eps)

@@ -36,6 +36,8 @@ def descent(
     max_time: float = math.inf,
     tol: float = 0.0,
     floor: float = 0.0,
+    rest: float = 1e-3,
+    plateau: float = 100.0,
     max_iter: int = 100_000,
     nodes=None,
     on_node: OnNode | None = None,
@@ -65,6 +67,8 @@ def descent(
         nodes. The run ends also at rest: see `skregimes.flows.ending.Ending`.
     floor : float, default=0.0
         Infimum of the loss.
+    rest, plateau : float, default=1e-3, 100.0
+        When the flow has come to rest, see `skregimes.flows.ending.Ending`.
     max_iter : int, default=100_000
         Largest number of steps.
     nodes : array-like of shape (n_nodes,), optional
@@ -129,7 +133,7 @@ def descent(
     run = _Run(
         counted,
         learning_rate,
-        Ending(tol=tol, max_time=max_time, floor=floor, eps=eps),
+        Ending(tol, max_time, floor, eps, rest, plateau),
         Nodes(nodes, on_node),
     )
     point = counted.start(theta)

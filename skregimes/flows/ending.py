@@ -10,11 +10,10 @@ __all__ = ["BROKEN", "Ending"]
 # Statuses of flows that did not end as asked.
 BROKEN = frozenset({"max_iter", "stalled", "interrupted", "diverged"})
 
-# At rest: what the flow could still do in as much time again, relative to the loss.
-_REST = 1e-3
-# A plateau: less than this relative fall of the loss while time grew by this factor.
+# At rest: growth, as an exponent, in as much time again.
+_STANDS = 1e-3
+# A plateau: less than this relative fall of the loss while time grew by a factor.
 _PLATEAU_FALL = 1e-3
-_PLATEAU_FACTOR = 100.0
 # Number of natural times of the start before the flow is said to have left it, ...
 _WARM_UP = 10.0
 # ... unless the loss fell by this much.
@@ -40,29 +39,35 @@ class Ending:
         Infimum of the loss.
     eps : float, default=2**-52
         Resolution of the arithmetic, ``torch.finfo(theta.dtype).eps``.
+    rest : float, default=1e-3
+        At rest, the flow would lose less than this of its loss in as much time again.
+        Where the infimum of the loss is not known, the precision asked for.
+    plateau : float, default=100.0
+        Factor in time without progress that makes a plateau.
 
     Raises
     ------
     ValueError
-        If `tol`, `max_time` is negative or nan, or `floor` is not finite.
+        If `tol`, `max_time` is negative or nan, `floor` is not finite, `rest` is not
+        positive or `plateau` not above 1.
 
     Notes
     -----
     Small gradients alone mean nothing: a small start is close to a saddle, and the flow
     may pass others. With ``L`` the loss above its floor and ``g`` its gradient:
 
-    *stationary* is a point where ``t |g|**2 / L < 1e-3`` (gradient flow would lose less
+    *stationary* is a point where ``t |g|**2 / L < rest`` (gradient flow would lose less
     than that of its loss if it went on for as long again) and ``t growth < 1e-3``, with
     ``growth`` a bound on the rate at which the flow runs away from a saddle. A flow
     which does not know its growth never ends here unless its gradient is exactly zero.
 
-    *plateau* is a loss which fell by less than 1e-3 while time grew by a factor 100.
+    *plateau* is a loss which fell by less than 1e-3 while time grew by the factor.
 
     Neither is tried before the flow has left its start: ten times the shorter of
     ``L / |g|**2`` and ``1 / growth`` there must have passed (for a plateau, before it
     began), or, for a plateau, the loss have fallen by 1 % before it. A saddle passed
-    later is taken for a plateau if it holds the flow for 100 times the time it took to
-    get there.
+    later is taken for a plateau if it holds the flow for that factor of the time it
+    took to get there.
 
     Examples
     --------
@@ -78,6 +83,8 @@ class Ending:
     max_time: float = math.inf
     floor: float = 0.0
     eps: float = 2.0**-52
+    rest: float = 1e-3
+    plateau: float = 100.0
     _times: list[float] = field(default_factory=list, init=False, repr=False)
     _losses: list[float] = field(default_factory=list, init=False, repr=False)
     _warm: float = field(default=math.inf, init=False, repr=False)
@@ -89,6 +96,10 @@ class Ending:
             raise ValueError(f"max_time={self.max_time} must not be negative.")
         if not math.isfinite(self.floor):
             raise ValueError(f"floor={self.floor} must be finite.")
+        if not self.rest > 0:
+            raise ValueError(f"rest={self.rest} must be positive.")
+        if not self.plateau > 1:
+            raise ValueError(f"plateau={self.plateau} must be above 1.")
 
     def status(
         self,
@@ -139,14 +150,14 @@ class Ending:
         return "max_time" if time >= self.max_time else None
 
     def _at_rest(self, time, excess, grad_norm2, growth) -> bool:
-        if time <= self._warm or time * grad_norm2 >= _REST * excess:
+        if time <= self._warm or time * grad_norm2 >= self.rest * excess:
             return False
         rate = _value(growth)
-        return rate is not None and time * rate < _REST
+        return rate is not None and time * rate < _STANDS
 
     def _on_plateau(self, time, excess) -> bool:
         # The last point before the plateau would have begun.
-        before = bisect_right(self._times, time / _PLATEAU_FACTOR) - 1
+        before = bisect_right(self._times, time / self.plateau) - 1
         left = (
             self._times[before] > self._warm
             or self._losses[before] < (1 - _LEFT) * self._losses[0]

@@ -15,7 +15,7 @@ It may, and where its network knows better than a general rule it should, have
     ``(value, start)``: the spectral radius of the Hessian of the loss, and what to
     start from next time.
 ``growth(theta)``
-    A bound on how fast the flow runs away from a saddle.
+    A bound on how fast the flow runs away from a saddle, or None.
 ``batch_gradient(theta, rows)`` and ``n_samples``
     The gradient of the loss on some rows, for mini batches.
 """
@@ -104,7 +104,8 @@ class CountedProblem:
 
     def growth(self, theta: Tensor) -> float | None:
         """Return how fast the flow may run away from a saddle, None if not known."""
-        return None if self._growth is None else float(self._growth(theta))
+        growth = None if self._growth is None else self._growth(theta)
+        return None if growth is None else float(growth)
 
     def size(self, theta: Tensor, change: Tensor, scale: float) -> float:
         """Return the relative size of a small change of the parameters.

@@ -1,0 +1,208 @@
+"""What was observed of a matrix, as the flow asks for it.
+
+Two kinds of data, entries and linear measurements, answer the same questions:
+
+``shape``, ``total_weight``
+    Of the matrix, and of all its measurements.
+``size``
+    The norm of a matrix of this shape whose measurements are as large as the data.
+``norm2``
+    Squared norm of the measurements as a map.
+``measured(unit, like)``
+    What `skregimes.networks.measurements` wants, and the target divided by ``unit``.
+``slope()``
+    The matrix that the first moment of the flow moves along.
+``split(fraction, random_state)``
+    Two parts of the data; the second is measured as the first would predict it.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import linalg
+
+from skregimes._entries import Entries
+from skregimes._offsets import Offsets
+from skregimes._samples import Samples
+
+__all__ = ["ObservedEntries", "SensedMatrix"]
+
+
+@dataclass(frozen=True, eq=False)
+class ObservedEntries:
+    """Entries of a matrix and what is subtracted from them.
+
+    Parameters
+    ----------
+    entries : Entries
+        As observed.
+    center : {None, "global", "columns", "both"}
+        Kind of offsets.
+    offsets : Offsets
+        Of the entries, or, of held-out ones, of the others.
+    """
+
+    entries: Entries
+    center: str | None
+    offsets: Offsets
+
+    @classmethod
+    def build(cls, entries, center):
+        """Fit the offsets."""
+        return cls(entries, center, Offsets.fit(entries, center))
+
+    @property
+    def shape(self):
+        return self.entries.shape
+
+    def __len__(self):
+        return len(self.entries)
+
+    @property
+    def weight(self):
+        weight = self.entries.weight
+        return np.ones(len(self)) if weight is None else weight.astype(float)
+
+    @property
+    def total_weight(self):
+        return float(self.weight.sum())
+
+    @property
+    def target(self):
+        """Entries without their offsets."""
+        found = self.entries
+        values = found.values.astype(float)
+        rest = values - self.offsets.at(found.rows, found.cols)
+        # What rounding leaves of equal entries is not a target.
+        largest = np.max(np.abs(values), initial=0.0)
+        rest[np.abs(rest) <= 8 * np.finfo(found.values.dtype).eps * largest] = 0.0
+        return values if self.center is None else rest
+
+    @property
+    def size(self):
+        target, weight = self.target, self.weight
+        largest = np.max(np.abs(target), initial=0.0)
+        if largest == 0:
+            return 0.0
+        mean = np.average((target / largest) ** 2, weights=weight)
+        return float(
+            largest * np.sqrt(mean) * np.sqrt(np.prod(self.shape, dtype=float))
+        )
+
+    @property
+    def norm2(self):
+        return float(self.weight.max())
+
+    def measured(self, unit, like):
+        from skregimes.networks.measurements import entries
+
+        found = self.entries
+        measurements, lay_out = entries(
+            found.rows, found.cols, found.shape, found.weight, like=like
+        )
+        return measurements, lay_out(self.target / unit)
+
+    def slope(self):
+        return self.entries.with_values(self.target * self.weight).csr()
+
+    def split(self, fraction, random_state):
+        train, held = self.entries.split(fraction, random_state)
+        part = ObservedEntries.build(train, self.center)
+        return part, replace(self, entries=held, offsets=part.offsets)
+
+
+@dataclass(frozen=True, eq=False)
+class SensedMatrix:
+    """Inner products of a matrix with known ones.
+
+    Parameters
+    ----------
+    samples : Samples
+        The known matrices, one a row, and the products, without repetitions.
+    shape : tuple of int
+        Shape of the matrix.
+    total_weight : float
+        Sum of the weights of all samples.
+    """
+
+    samples: Samples
+    shape: tuple
+    total_weight: float
+
+    @classmethod
+    def build(cls, X, y, weight, shape, *, center):
+        """Centre, scale and merge; weightless samples are dropped."""
+        samples = Samples.build(
+            X, y.reshape(-1, 1), weight, center=center, standardize=False
+        )
+        return cls(samples, tuple(shape), float(weight.sum()))
+
+    def __len__(self):
+        return len(self.samples.X)
+
+    @property
+    def weight(self):
+        return self.total_weight * self.samples.weight
+
+    @property
+    def target(self):
+        return self.samples.y_unit * self.samples.Y[:, 0]
+
+    @property
+    def size(self):
+        samples = self.samples
+        largest = np.max(np.abs(samples.X), initial=0.0)
+        if largest == 0 or not np.any(samples.Y):
+            return 0.0
+        rms = lambda squares: np.sqrt(samples.weight @ squares)
+        signal = samples.y_unit * rms(samples.Y[:, 0] ** 2)
+        return float(
+            signal / (largest * rms(np.mean((samples.X / largest) ** 2, axis=1)))
+        )
+
+    @property
+    def norm2(self):
+        root = np.sqrt(self.weight)[:, None]
+        return float(linalg.norm(root * self.samples.X, 2) ** 2)
+
+    def measured(self, unit, like):
+        from skregimes._border import to_tensor
+        from skregimes.networks.measurements import LinearMeasurements
+
+        A, b = self._reduced()
+        tensor = lambda array: to_tensor(array, device=like.device, dtype=like.dtype)
+        return LinearMeasurements(tensor(A), self.shape), tensor(b / unit)
+
+    def _reduced(self):
+        """Return at most as many measurements as the matrix has entries.
+
+        Their sum of squares is that of all of them, but for what no matrix can fit.
+        """
+        root = np.sqrt(self.weight)
+        A, b = root[:, None] * self.samples.X, root * self.target
+        if len(A) <= A.shape[1]:
+            return A, b
+        U, s, Vt = linalg.svd(A, full_matrices=False)
+        rank = np.count_nonzero(s > s[0] * max(A.shape) * np.finfo(float).eps)
+        return s[:rank, None] * Vt[:rank], U[:, :rank].T @ b
+
+    def slope(self):
+        moment = (self.weight * self.target) @ self.samples.X
+        return moment.reshape(self.shape)
+
+    def split(self, fraction, random_state):
+        n_held = max(1, int(np.ceil(fraction * len(self))))
+        order = random_state.permutation(len(self))
+        parts = np.sort(order[n_held:]), np.sort(order[:n_held])
+        return tuple(self._take(rows) for rows in parts)
+
+    def _take(self, rows):
+        samples = self.samples
+        share = samples.weight[rows]
+        part = replace(
+            samples,
+            X=samples.X[rows],
+            Y=samples.Y[rows],
+            weight=share / share.sum(),
+        )
+        return replace(self, samples=part, total_weight=self.total_weight * share.sum())

@@ -1,0 +1,201 @@
+"""What the matrix estimators share."""
+
+import math
+import warnings
+from functools import cached_property
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from skregimes._base import FlowEstimator
+from skregimes._sklearn import Interval, StrOptions
+from skregimes.diagnostics import balancedness, deep_linear_volume, weight_change
+from skregimes.flows.ending import BROKEN
+from skregimes.flows.trajectory import interpolate
+from skregimes.matrix._flow import run
+from skregimes.matrix._geometry import kernel_motion
+from skregimes.networks.factors import LAWS, outer, product_svd
+
+__all__ = ["FLOATS", "MatrixEstimator"]
+
+FLOATS = [np.float64, np.float32]
+# A start whose product is larger than this share of the data swamps them.
+_SWAMPS = 0.3
+# Singular values below this share of the largest do not count for the volume.
+_NEGLIGIBLE = 1e-2
+
+
+class MatrixEstimator(FlowEstimator):
+    """A product of matrices trained by gradient flow."""
+
+    _parameter_constraints: dict = {
+        name: constraint
+        for name, constraint in FlowEstimator._parameter_constraints.items()
+        if name not in ("fit_intercept", "batch_size", "warm_start")
+    } | {
+        "n_components": [None, Interval(Integral, 1, None, closed="left")],
+        "depth": [Interval(Integral, 2, None, closed="left")],
+        "init": [StrOptions(set(LAWS))],
+        "centered": ["boolean"],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "solver": [StrOptions({"auto", "chebyshev", "gd"})],
+        "early_stopping": ["boolean", StrOptions({"auto"})],
+        "rtol": [None, Interval(Real, 0, 1, closed="neither")],
+        "dtype": [None, str, type, np.dtype],
+    }
+
+    def _refuse_idle(self):
+        """Refuse parameters that could only be ignored."""
+        if self.solver != "gd" and self.learning_rate is not None:
+            raise ValueError(
+                f"learning_rate is for solver='gd', not for solver={self.solver!r}."
+            )
+
+    def _dtype(self, found):
+        """Return the dtype of the arithmetic, for data of one dtype."""
+        if self.dtype is None:
+            return np.dtype(found if found in FLOATS else np.float64)
+        dtype = np.dtype(self.dtype)
+        if dtype not in FLOATS:
+            raise ValueError(f"dtype={self.dtype!r} must be float64, float32 or None.")
+        return dtype
+
+    def _follow(self, data, dtype, shown):
+        """Train on observed data and set the common attributes."""
+        self._refuse_idle()
+        random_state = check_random_state(self.random_state)
+        watcher = self._watch(*shown)
+        outcome = run(data, self, dtype, random_state, watcher)
+        self._forget()
+        self._store(data, outcome)
+        if watcher is not None:
+            watcher.finish()
+        return outcome
+
+    def _store(self, data, outcome):
+        origin, result, path = outcome.origin, outcome.result, outcome.trajectory
+        self.trajectory_ = path
+        self.factors_ = path.factors[-1]
+        self.initial_factors_ = path.factors[0]
+        self._shape = tuple(data.shape)
+        left, right = path.halves(-1)
+        U, s, Vt = product_svd(left.astype(float), right.astype(float), path.rank)
+        dtype = left.dtype
+        self.n_components_ = len(s)
+        self.components_ = Vt.astype(dtype, copy=False)
+        self.singular_values_ = s.astype(dtype, copy=False)
+        self.embedding_ = (U * s).astype(dtype, copy=False)
+        self.effective_rank_ = _effective_rank(s)
+        self.stable_rank_ = float(np.sum((s / s[0]) ** 2)) if s[0] > 0 else 0.0
+        self.solver_ = "gd" if self.solver == "gd" else "chebyshev"
+        self.n_iter_ = max(result.n_iter, 1)
+        self.converged_ = result.status not in BROKEN
+        self.alpha_, self.scale_ = origin.alpha, origin.scale
+        self.scale_unit_ = origin.unit
+        paper, relative = origin.clock("paper"), origin.clock("relative")
+        with np.errstate(over="ignore", under="ignore", divide="ignore"):
+            self.time_unit_ = float(np.float64(relative) / np.float64(paper))
+        self.time_ = float(path.time[-1])
+        self.loss_ = float(path.loss[-1])
+        motion = kernel_motion(self.initial_factors_, self.factors_)
+        self.kernel_change_ = motion.change
+        self.kernel_alignment_ = motion.alignment
+        self.kernel_angle_ = motion.angle
+        self.richness_ = motion.richness
+        self.weight_change_ = _weight_change(self.initial_factors_, self.factors_)
+        self.balancedness_ = balancedness(self.factors_)
+        if outcome.validation is not None:
+            self.validation_curve_ = outcome.validation
+            self.validation_score_ = float(np.min(outcome.validation[:, 1]))
+
+    def _report(self, outcome):
+        """Say what a user should know of how the fit ended."""
+        result, origin = outcome.result, outcome.origin
+        if result.status == "interrupted":
+            raise KeyboardInterrupt("fit was interrupted; what it reached is stored")
+        if result.status == "diverged":
+            raise FloatingPointError(result.message)
+        start = _product_norm(origin)
+        if not origin.centered and start > _SWAMPS:
+            warnings.warn(
+                f"At init_scale={self.init_scale:g} the product of the start is "
+                f"{start:.2g} times as large as the data, and entries that were not "
+                "observed keep it. Use centered=True, init='lifted' or a smaller "
+                "init_scale.",
+                UserWarning,
+                stacklevel=4,
+            )
+        if result.status in ("max_iter", "stalled"):
+            warnings.warn(
+                f"The flow did not end as asked. {result.message}",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        if result.status == "plateau" and self.weight_decay == 0:
+            width, rank = len(origin.factors[0]), min(self._shape)
+            cause = (
+                f"Products of rank n_components={width} cannot fit the data to tol; "
+                "increase n_components, or use early_stopping=True or max_time."
+                if width < rank
+                else result.message
+            )
+            warnings.warn(
+                f"The loss stands still at {self.loss_:.3g}. {cause}",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+
+    # -- what is computed when asked for -------------------------------------------
+
+    @cached_property
+    def log_volume_(self):
+        """Log volume of the metric of deep linear networks at the fitted matrix."""
+        check_is_fitted(self)
+        s = np.asarray(self.singular_values_, dtype=float)
+        s = s[s > _NEGLIGIBLE * s[0]]
+        if not len(s):
+            raise AttributeError("The fitted matrix is zero; it has no volume form.")
+        return deep_linear_volume(s, self.depth, shape=self._shape)
+
+    def __dir__(self):
+        # scikit-learn reads all attributes to list them: not this one, unasked.
+        lazy = {"log_volume_"} - vars(self).keys()
+        names = [name for name in object.__dir__(self) if name not in lazy]
+        return [name for name in names if hasattr(self, name)]
+
+    def _stages(self, answer, times):
+        """Yield ``answer(left, right)`` along the trajectory, or at given times."""
+        path = self.trajectory_
+        stages = np.array([answer(*path.halves(p)) for p in range(len(path))])
+        if times is not None:
+            times = np.atleast_1d(np.asarray(times, dtype=float))
+            if not np.all(times >= 0):
+                raise ValueError("Times must be non-negative numbers.")
+            stages = interpolate(path.time, stages, times)
+        yield from stages
+
+    def _factors_at(self, at):
+        if at not in ("init", "end"):
+            raise ValueError(f"at must be 'init' or 'end', got {at!r}.")
+        return self.factors_ if at == "end" else self.initial_factors_
+
+
+def _product_norm(origin):
+    """Return the norm of the product of the start, 0 where it is clearly small."""
+    left, right = outer(origin.factors)
+    if origin.scale**2 * left.shape[1] < _SWAMPS**2 / 10:
+        return 0.0
+    return math.sqrt(np.sum((left.T @ left) * (right.T @ right)))
+
+
+def _effective_rank(s):
+    share = s[s > 0] / np.sum(s) if np.any(s > 0) else s[:0]
+    return float(np.exp(-np.sum(share * np.log(share)))) if len(share) else 0.0
+
+
+def _weight_change(start, end):
+    flat = [np.concatenate([W.ravel() for W in F]).astype(float) for F in (start, end)]
+    return weight_change(*flat) if np.any(flat[0]) else 0.0

@@ -1,0 +1,377 @@
+"""The one road of all matrix estimators: from data to trained factors.
+
+Inside, the matrix is divided by a unit, the size that the data ask for, and each factor
+by the unit's root of order L. So float32 is safe, and nothing depends on the units of
+the data.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.linalg import svds
+
+from skregimes.flows.ending import BROKEN
+from skregimes.matrix.trajectory import FactorTrajectory
+from skregimes.networks.factors import (
+    alpha_of,
+    compress,
+    draw_factors,
+    end_to_end_scale,
+    full_width,
+)
+
+__all__ = ["Origin", "Outcome", "run"]
+
+# Tolerances of a step where none is asked for: a time chosen on held-out data is not
+# known any better.
+_CLOSE, _LOOSE = 1e-3, 1e-2
+# Numbers that a trajectory keeps at most, and points.
+_MOST_NUMBERS, _MOST_POINTS = 10_000_000, 400
+# Patience runs out while the training loss falls by this factor, not where the flow
+# stands still, at its start or at a saddle.
+_LEARNS = 0.97
+# Observed values from which early_stopping="auto" holds some of them out.
+_ENOUGH = 20
+# What counts as an improvement of the held-out score.
+_BETTER = 1 - 1e-4
+# Factor in time without progress after which a flow that could fit the data gives up,
+# and one whose factors are too narrow.
+_PATIENT, _IMPATIENT = 1e4, 1e2
+# Entries of a matrix whose dense decomposition takes no time.
+_DENSE_SVD = 250_000
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """Where a flow begins, in units in which the matrix has size one.
+
+    Parameters
+    ----------
+    unit : float
+        Size of the matrix in the units of the data.
+    factors : list of ndarray
+        ``W_1`` to ``W_L``.
+    alpha : float
+        Scale of the factors in the units of the data, 0 if there is nothing to learn.
+    scale : float
+        End-to-end scale of the start, over the unit.
+    rate : float
+        Rate of the fastest direction at the start.
+    weight_decay : float
+        Weight of the penalty.
+    centered : bool
+        Whether the product of the start is subtracted.
+    """
+
+    unit: float
+    factors: list
+    alpha: float
+    scale: float
+    rate: float
+    weight_decay: float
+    centered: bool
+
+    @classmethod
+    def build(cls, data, params, random_state):
+        """Draw the start that an estimator's parameters describe."""
+        depth, law = params.depth, params.init
+        width = full_width(law, data.shape)
+        if law != "lifted":
+            width = params.n_components or width
+        relative = params.units == "relative"
+        scale = alpha = 0.0
+        unit = data.size
+        if relative and unit > 0:
+            scale = params.init_scale
+            alpha = alpha_of(law, scale, width, depth) * unit ** (1 / depth)
+        elif not relative:
+            alpha = params.init_scale
+            size = end_to_end_scale(law, alpha, width, depth)
+            unit = unit or size
+            scale = size / unit
+        unit = unit or 1.0
+        slope = data.slope() / unit
+        # Not drawn at a tiny scale, whose frames would lose digits.
+        factors = draw_factors(
+            law, data.shape, width, depth, 1.0, data=slope, random_state=random_state
+        )
+        factors = [alpha / unit ** (1 / depth) * W for W in compress(factors)]
+        pull = _top_singular_value(slope)
+        decay = params.weight_decay
+        decay = decay * pull if relative else decay / unit ** (2 - 2 / depth)
+        rate = depth * (pull + data.norm2 * scale ** (2 - 2 / depth))
+        return cls(unit, factors, alpha, scale, rate or 1.0, decay, params.centered)
+
+    @property
+    def depth(self):
+        return len(self.factors)
+
+    def clock(self, units):
+        """Return how much of the time inside is one unit of time outside."""
+        if units == "relative":
+            return 1 / self.rate
+        with np.errstate(over="ignore"):
+            return float(np.float64(self.unit) ** (2 - 2 / self.depth))
+
+    def raw(self, factors):
+        """Return factors in the units of the data."""
+        return [W * W.dtype.type(self.unit ** (1 / self.depth)) for W in factors]
+
+    def problem(self, data, dtype, device):
+        """Return the problem that the data pose, and the parameters to begin at."""
+        import torch
+
+        from skregimes._border import check_device
+        from skregimes.networks.factors import outer
+        from skregimes.networks.matrix import FactorizationProblem
+
+        like = torch.empty(
+            0, dtype=getattr(torch, np.dtype(dtype).name), device=check_device(device)
+        )
+        measurements, target = data.measured(self.unit, like)
+        if self.centered:
+            left, right = (
+                torch.from_numpy(half).to(like) for half in outer(self.factors)
+            )
+            target = target + measurements.fitted(left, right)
+        problem = FactorizationProblem(
+            measurements,
+            target,
+            data.shape,
+            len(self.factors[0]),
+            self.depth,
+            self.weight_decay,
+        )
+        return problem, problem.pack(self.factors)
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """Trained factors, and how they came about.
+
+    Parameters
+    ----------
+    origin : Origin
+        Where the flow began.
+    result : FlowResult
+        Its end, in the units inside.
+    trajectory : FactorTrajectory
+        In the units of the data.
+    validation : ndarray of shape (n_points, 2) or None
+        Times, as the flow of all data counts them, and mean squared errors on held-out
+        measurements.
+    """
+
+    origin: Origin
+    result: object
+    trajectory: FactorTrajectory
+    validation: np.ndarray | None
+
+    @cached_property
+    def factors(self):
+        """``W_1`` to ``W_L`` at the end, in the units of the data."""
+        return self.trajectory.factors[-1]
+
+
+def run(data, params, dtype, random_state, watcher=None):
+    """Follow the flow that an estimator's parameters describe.
+
+    Parameters
+    ----------
+    data : ObservedEntries or SensedMatrix
+        What was observed.
+    params : estimator
+        Its parameters; none is changed.
+    dtype : dtype
+        Of the arithmetic.
+    random_state : RandomState
+        Source of the start and of the held-out part.
+    watcher : callable, optional
+        Told of the flow of all data.
+
+    Returns
+    -------
+    Outcome
+    """
+    origin = Origin.build(data, params, random_state)
+    stops_early = _holds_out(params, data) and origin.alpha > 0
+    flow = _Flow(origin, params, dtype, stops_early)
+    bound, tol, search = math.inf, params.tol, None
+    if params.max_time is not None:
+        bound = params.max_time * origin.clock(params.units)
+    if stops_early:
+        part, held = data.split(params.validation_fraction, random_state)
+        search = _Search(part, held, data)
+        bound, tol = search.run(flow, bound, tol), 0.0
+    record = _Record(flow.problem(data), origin, params, watcher)
+    if search is not None and search.result.status == "interrupted":
+        result = search.result
+        record(0.0, *search.start)
+    else:
+        result = flow.follow(record.problem, bound, tol, record)
+        if search is not None and search.result.status in BROKEN:
+            status, message = search.result.status, search.result.message
+            result = replace(result, status=status, message=message)
+    validation = None if search is None else search.curve(origin, params.units)
+    return Outcome(origin, result, record.trajectory(result), validation)
+
+
+# -- following -------------------------------------------------------------------------
+
+
+class _Flow:
+    """How all flows of one fit are followed."""
+
+    def __init__(self, origin, params, dtype, stops_early):
+        self.origin, self.params, self.dtype = origin, params, dtype
+        self.rtol = params.rtol or (_LOOSE if stops_early else _CLOSE)
+
+    def problem(self, data):
+        return self.origin.problem(data, self.dtype, self.params.device)
+
+    def follow(self, posed, bound, tol, on_node):
+        from skregimes.flows.chebyshev import chebyshev
+        from skregimes.flows.descent import descent
+
+        problem, theta = posed
+        params, origin = self.params, self.origin
+        narrow = len(origin.factors[0]) < min(
+            len(origin.factors[-1]), origin.factors[0].shape[1]
+        )
+        options = {
+            "max_time": bound,
+            "tol": tol,
+            "plateau": _IMPATIENT if narrow else _PATIENT,
+            "max_iter": params.max_iter,
+            "on_node": on_node,
+        }
+        if origin.weight_decay and tol:
+            # The infimum of the loss is not known.
+            options |= {"rest": tol, "tol": 0.0}
+        if params.solver != "gd":
+            return chebyshev(problem, theta, rtol=self.rtol, **options)
+        rate = params.learning_rate
+        if rate is not None:
+            rate = rate * origin.clock(params.units)
+        return descent(problem, theta, learning_rate=rate, **options)
+
+
+class _Search:
+    """The time at which a flow of a part of the data is best on the rest."""
+
+    def __init__(self, part, held, data):
+        self.part, self.held = part, held
+        # Flow of more data is faster.
+        self.pace = part.total_weight / data.total_weight
+        self.scores: list = []
+        self.best = (math.inf, 0.0)
+        self.idle = 0
+        self.loss = math.inf
+
+    def run(self, flow, bound, tol):
+        """Return the best time, as the flow of all data counts it."""
+        posed = flow.problem(self.part)
+        held, _ = flow.problem(self.held)
+        self.patience = flow.params.n_iter_no_change
+        self.error = lambda theta: held.error(theta) / self.held.total_weight
+        self.start = posed[1], float(posed[0].gradient(posed[1])[1])
+        result = flow.follow(posed, bound / self.pace, tol, self)
+        if result.status == "interrupted":
+            result = replace(result, theta=self.theta)
+        self.result = result
+        return self.best[1] * self.pace
+
+    def __call__(self, time, theta, loss):
+        """Take a point; a true answer stops the search."""
+        score = self.error(theta)
+        self.scores.append((time * self.pace, score))
+        learns = loss < _LEARNS * self.loss
+        if learns:
+            self.loss = loss
+        if score < self.best[0] * _BETTER:
+            self.best, self.theta, self.idle = (score, time), theta, 0
+        elif learns:
+            self.idle += 1
+        return self.idle >= self.patience
+
+    def curve(self, origin, units):
+        """Return times and mean squared errors, in the units of the data."""
+        time, score = np.array(self.scores).T
+        return np.column_stack([time / origin.clock(units), score * origin.unit**2])
+
+
+class _Record:
+    """Points of a flow, thinned out when they become many."""
+
+    def __init__(self, posed, origin, params, watcher):
+        self.problem, self.origin = posed, origin
+        self.params, self.watcher = params, watcher
+        self.points: list = []
+        self.stride, self.seen = 1, 0
+
+    def __call__(self, time, theta, loss):
+        """Take a point; a true answer stops the flow."""
+        if self.seen % self.stride == 0:
+            self.points.append((time, loss, theta))
+            count = len(self.points)
+            if count > 2 and (
+                count * theta.numel() > _MOST_NUMBERS or count > _MOST_POINTS
+            ):
+                self.points = self.points[::2]
+                self.stride *= 2
+        self.seen += 1
+        if self.watcher is None:
+            return False
+        return self.watcher(0, time * self.origin.rate, loss, self._state(theta, loss))
+
+    def _state(self, theta, loss):
+        return lambda: {"factors_": self._raw(theta), "loss_": self._raw_loss(loss)}
+
+    def _raw(self, theta):
+        return self.origin.raw(self.problem[0].unpack(theta))
+
+    def _raw_loss(self, loss):
+        with np.errstate(over="ignore"):
+            return float(np.float64(self.origin.unit) ** 2 * loss)
+
+    def trajectory(self, result):
+        """Return what was recorded up to the end of the flow."""
+        points = [point for point in self.points if point[0] < result.time]
+        if not points or result.time > 0:
+            points.append((result.time, result.loss, result.theta))
+        time, loss, theta = zip(*points, strict=True)
+        return FactorTrajectory(
+            np.array(time) / self.origin.clock(self.params.units),
+            np.array([self._raw_loss(value) for value in loss]),
+            [self._raw(parameters) for parameters in theta],
+            self.origin.centered,
+            self.params.n_components if self.params.init == "lifted" else None,
+        )
+
+
+# -- small questions -------------------------------------------------------------------
+
+
+def _holds_out(params, data):
+    """Return whether to search on held-out data."""
+    if params.early_stopping == "auto":
+        return len(data) >= _ENOUGH
+    if params.early_stopping and len(data) < 2:
+        raise ValueError(
+            "early_stopping=True needs at least two observed values; use "
+            "early_stopping='auto' or False."
+        )
+    return params.early_stopping
+
+
+def _top_singular_value(matrix):
+    """Return the largest singular value of a dense or sparse matrix."""
+    if not sparse.issparse(matrix):
+        return float(np.linalg.norm(matrix, 2))
+    if min(matrix.shape) <= 2 or np.prod(matrix.shape, dtype=float) <= _DENSE_SVD:
+        return float(np.linalg.norm(matrix.toarray(), 2))
+    start = np.random.RandomState(0).standard_normal(min(matrix.shape))
+    return float(svds(matrix, k=1, v0=start, return_singular_vectors=False)[0])
