@@ -97,10 +97,10 @@ class ObservedEntries:
         from skregimes.networks.measurements import entries
 
         found = self.entries
-        measurements, lay_out = entries(
+        measurements = entries(
             found.rows, found.cols, found.shape, found.weight, like=like
         )
-        return measurements, lay_out(self.target / unit)
+        return measurements, measurements.lay_out(self.target / unit)
 
     def slope(self):
         return self.entries.with_values(self.target * self.weight).csr()
@@ -166,12 +166,11 @@ class SensedMatrix:
         return float(linalg.norm(root * self.samples.X, 2) ** 2)
 
     def measured(self, unit, like):
-        from skregimes._border import to_tensor
         from skregimes.networks.measurements import LinearMeasurements
 
         A, b = self._reduced()
-        tensor = lambda array: to_tensor(array, device=like.device, dtype=like.dtype)
-        return LinearMeasurements(tensor(A), self.shape), tensor(b / unit)
+        measurements = LinearMeasurements(A, self.shape, like)
+        return measurements, measurements.lay_out(b / unit)
 
     def _reduced(self):
         """Return at most as many measurements as the matrix has entries.

@@ -8,6 +8,8 @@ weighted sum of squares is a plain one. They have
 ``pull_back(residual)``
     The pair ``(G, G.T)`` of the matrix whose inner product with any other is that of
     its measurements with the residual. Both multiply matrices by ``@``, no more.
+``lay_out(values)``
+    Given values of the measurements in the shape of ``fitted``, with their weights.
 """
 
 import warnings
@@ -32,12 +34,29 @@ class DenseEntries:
 
     Parameters
     ----------
-    root : Tensor of shape (d1, d2)
-        Root of the weight of an observed entry, zero elsewhere.
+    rows, cols : ndarray of shape (n_entries,)
+        Where they are, each once.
+    shape : tuple of int
+        Shape of the matrix.
+    weight : ndarray of shape (n_entries,) or None
+        Their weights; None is all one.
+    like : Tensor
+        Lends its dtype and device.
     """
 
-    def __init__(self, root: Tensor):
-        self._root = root
+    def __init__(self, rows, cols, shape, weight, like: Tensor):
+        self._place, self._shape, self._like = (rows, cols), tuple(shape), like
+        root = np.ones(len(rows)) if weight is None else np.sqrt(weight)
+        self._root = self._spread(root)
+
+    def _spread(self, values) -> Tensor:
+        full = np.zeros(self._shape)
+        full[self._place] = values
+        return _tensor(full, self._like)
+
+    def lay_out(self, values) -> Tensor:
+        """Return given values of the entries as `fitted` does."""
+        return self._spread(values) * self._root
 
     def fitted(self, left: Tensor, right: Tensor) -> Tensor:
         """Return the entries, (d1, d2), with zeros in the holes."""
@@ -55,19 +74,14 @@ class SparseEntries:
     Parameters
     ----------
     rows, cols : ndarray of shape (n_entries,)
-        Where they are, row by row.
-    shape : tuple of int
-        Shape of the matrix.
-    root : Tensor of shape (n_entries,) or None
-        Roots of their weights; None is all one.
-    like : Tensor
-        Lends its dtype and device.
+        Where they are, each once, row by row.
+    shape, weight, like
+        As in `DenseEntries`.
     """
 
-    def __init__(self, rows, cols, shape, root: Tensor | None, like: Tensor):
-        device = like.device
+    def __init__(self, rows, cols, shape, weight, like: Tensor):
         # Sparse products want the narrow integers.
-        index = lambda array: to_tensor(array, device=device, dtype=torch.int32)
+        index = lambda array: to_tensor(array, device=like.device, dtype=torch.int32)
         starts = lambda sorted_, size: np.searchsorted(sorted_, np.arange(size + 1))
         by_column = np.argsort(cols, kind="stable")
         self._rows = index(starts(rows, shape[0])), index(cols), tuple(shape)
@@ -76,20 +90,25 @@ class SparseEntries:
             index(rows[by_column]),
             (shape[1], shape[0]),
         )
-        self._by_column = to_tensor(by_column, device=device)
-        self._root = root
-        zeros = torch.zeros(len(rows), dtype=like.dtype, device=device)
-        self._pattern = _csr(self._rows, zeros)
+        self._by_column = to_tensor(by_column, device=like.device)
+        self._root = None if weight is None else _tensor(np.sqrt(weight), like)
+        self._pattern = _csr(self._rows, _tensor(np.zeros(len(rows)), like))
+
+    def _weighted(self, values: Tensor) -> Tensor:
+        return values if self._root is None else values * self._root
+
+    def lay_out(self, values) -> Tensor:
+        """Return given values of the entries as `fitted` does."""
+        return self._weighted(_tensor(values, self._pattern))
 
     def fitted(self, left: Tensor, right: Tensor) -> Tensor:
         """Return the entries, (n_entries,)."""
         sampled = torch.sparse.sampled_addmm(self._pattern, left, right.T, beta=0.0)
-        values = sampled.values()
-        return values if self._root is None else values * self._root
+        return self._weighted(sampled.values())
 
     def pull_back(self, residual: Tensor):
         """Return the sparse matrix of the weighted residual, and its transpose."""
-        values = residual if self._root is None else residual * self._root
+        values = self._weighted(residual)
         return _csr(self._rows, values), _csr(self._cols, values[self._by_column])
 
 
@@ -98,14 +117,20 @@ class LinearMeasurements:
 
     Parameters
     ----------
-    A : Tensor of shape (n_measurements, d1 * d2)
+    A : ndarray of shape (n_measurements, d1 * d2)
         The matrices, row by row, each times the root of its weight.
     shape : tuple of int
         ``(d1, d2)``.
+    like : Tensor
+        Lends its dtype and device.
     """
 
-    def __init__(self, A: Tensor, shape):
-        self._A, self._shape = A, tuple(shape)
+    def __init__(self, A, shape, like: Tensor):
+        self._A, self._shape = _tensor(A, like), tuple(shape)
+
+    def lay_out(self, values) -> Tensor:
+        """Return given inner products, times the roots of their weights."""
+        return _tensor(values, self._A)
 
     def fitted(self, left: Tensor, right: Tensor) -> Tensor:
         """Return the inner products, (n_measurements,)."""
@@ -118,7 +143,7 @@ class LinearMeasurements:
 
 
 def entries(rows, cols, shape, weight=None, *, like: Tensor):
-    """Return measurements of entries, by the road that is faster, and their layout.
+    """Return measurements of entries, by the road that is faster.
 
     Parameters
     ----------
@@ -133,28 +158,16 @@ def entries(rows, cols, shape, weight=None, *, like: Tensor):
 
     Returns
     -------
-    measurements : DenseEntries or SparseEntries
-    lay_out : callable
-        Brings values of the entries, (n_entries,), times the roots of their weights
-        into the shape that ``fitted`` has.
+    DenseEntries or SparseEntries
     """
-    root = None if weight is None else np.sqrt(weight)
-    tensor = lambda array: to_tensor(array, device=like.device, dtype=like.dtype)
     size = shape[0] * shape[1]
-    if size <= _SMALL or len(rows) >= _DENSE_FROM * size:
+    dense = size <= _SMALL or len(rows) >= _DENSE_FROM * size
+    road = DenseEntries if dense else SparseEntries
+    return road(rows, cols, shape, weight, like)
 
-        def lay_out(values):
-            full = np.zeros(shape)
-            full[rows, cols] = values if root is None else values * root
-            return tensor(full)
 
-        return DenseEntries(lay_out(np.ones(len(rows)))), lay_out
-
-    def lay_out(values):
-        return tensor(values if root is None else values * root)
-
-    root_tensor = None if root is None else tensor(root)
-    return SparseEntries(rows, cols, shape, root_tensor, like), lay_out
+def _tensor(array, like: Tensor) -> Tensor:
+    return to_tensor(array, device=like.device, dtype=like.dtype)
 
 
 def _csr(pattern, values: Tensor) -> Tensor:
