@@ -300,11 +300,16 @@ def _coefficients(n_stages: int):
 def _stages(gradient, point: Point, h: float, n_stages: int) -> Tensor:
     """Return the parameters after one step."""
     first, stages = _coefficients(n_stages)
-    before, y = point.theta, point.theta - (h * first) * point.gradient
+    theta, slope = point.theta, point.gradient
+    y = theta - (h * first) * slope
+    # One product a stage: with many parameters memory is what a sum of five costs.
+    rows = torch.stack([theta, slope, theta, y, slope])
+    before, last = 2, 3
     for mu, nu, mu_t, gamma_t in stages:
-        new = (1 - mu - nu) * point.theta
-        new.add_(y, alpha=mu).add_(before, alpha=nu)
-        new.add_(gradient(y)[0], alpha=-h * mu_t)
-        new.add_(point.gradient, alpha=-h * gamma_t)
-        before, y = y, new
+        rows[4] = gradient(rows[last])[0]
+        weights = [1 - mu - nu, -h * gamma_t, 0.0, 0.0, -h * mu_t]
+        weights[last], weights[before] = mu, nu
+        y = theta.new_tensor(weights) @ rows
+        rows[before] = y
+        before, last = last, before
     return y

@@ -6,7 +6,7 @@ _PARAMETERS = """depth : int, default=2
         Number L of factors. Deeper products separate the ranks more sharply: they need
         fewer entries of a table of exactly low rank, and are more at a loss with noise.
 
-    init : {{"spectral", "gaussian", "orthogonal", "identity", "lifted"}}, \\
+    init : {{"spectral", "gaussian", "orthogonal", "identity", "lifted"}}, \
 default="spectral"
         Law of the factors at the start, at scale a:
 
@@ -77,9 +77,9 @@ default="spectral"
         ends the flow.
 
     max_iter : int, default=10000
-        Largest number of steps.
+        Largest number of steps."""
 
-    dtype : {{None, "float64", "float32"}}, default=None
+_COMPUTING = """dtype : {{None, "float64", "float32"}}, default=None
         Of the arithmetic; None is that of the data. "float32" takes half the time for
         large tables.
 
@@ -95,11 +95,11 @@ default="spectral"
 _ATTRIBUTES = """factors_, initial_factors_ : list of ndarray
         ``W_1`` (k, d2) to ``W_L`` (d1, k) at the end and at the start. At depth 2 a
         width k above d1 + d2 is replaced by d1 + d2, with exactly the same result.
-    components_ : ndarray of shape (n_components_, d2)
+    components_ : ndarray of shape (n_components, d2)
         Right singular vectors of the fitted matrix, orthonormal rows.
-    singular_values_ : ndarray of shape (n_components_,)
+    singular_values_ : ndarray of shape (n_components,)
         Its singular values, falling.
-    embedding_ : ndarray of shape (d1, n_components_)
+    embedding_ : ndarray of shape (d1, n_components)
         Left singular vectors times singular values.
     n_components_ : int
         Number of these.
@@ -157,6 +157,12 @@ _WORDS = {
     },
 }
 
+_TEXTS = {
+    "parameters of the flow": _PARAMETERS,
+    "parameters of the computation": _COMPUTING,
+    "attributes of the flow": _ATTRIBUTES,
+}
+
 
 def documented(kind, center="global"):
     """Fill what all matrix estimators have in common into the docstring of a class.
@@ -172,10 +178,9 @@ def documented(kind, center="global"):
 
     def fill(cls):
         if cls.__doc__:  # python -OO has none
-            text = cls.__doc__.replace(
-                "<parameters of the flow>", _PARAMETERS.format(**words)
-            )
-            cls.__doc__ = text.replace("<attributes of the flow>", _ATTRIBUTES.format())
+            for name, text in _TEXTS.items():
+                text = text.format(**words)
+                cls.__doc__ = cls.__doc__.replace(f"<{name}>", text)
         return cls
 
     return fill

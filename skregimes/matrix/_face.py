@@ -31,6 +31,10 @@ _NEGLIGIBLE = 1e-2
 class MatrixEstimator(FlowEstimator):
     """A product of matrices trained by gradient flow."""
 
+    # What searches try. From larger starts nothing is learned of what was not observed,
+    # from smaller ones noiseless tables alone gain.
+    _default_init_scales = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+
     _parameter_constraints: dict = {
         name: constraint
         for name, constraint in FlowEstimator._parameter_constraints.items()

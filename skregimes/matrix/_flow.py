@@ -30,13 +30,15 @@ __all__ = ["Origin", "Outcome", "run"]
 _CLOSE, _LOOSE = 1e-3, 1e-2
 # Numbers that a trajectory keeps at most, and points.
 _MOST_NUMBERS, _MOST_POINTS = 10_000_000, 400
-# Patience runs out while the training loss falls by this factor, not where the flow
-# stands still, at its start or at a saddle.
-_LEARNS = 0.97
+# Patience runs out a little whenever the training loss has fallen by the first factor,
+# and more slowly, by the second one in time, where the flow stands still, at a saddle.
+_LEARNS, _STANDS = 0.97, 1.3
 # Observed values from which early_stopping="auto" holds some of them out.
 _ENOUGH = 20
 # What counts as an improvement of the held-out score.
 _BETTER = 1 - 1e-4
+# Precision at which the search ends, of losses whose infimum is not known.
+_REST = 1e-3
 # Factor in time without progress after which a flow that could fit the data gives up,
 # and one whose factors are too narrow.
 _PATIENT, _IMPATIENT = 1e4, 1e2
@@ -94,16 +96,24 @@ class Origin:
             scale = size / unit
         unit = unit or 1.0
         slope = data.slope() / unit
-        # Not drawn at a tiny scale, whose frames would lose digits.
-        factors = draw_factors(
-            law, data.shape, width, depth, 1.0, data=slope, random_state=random_state
-        )
-        factors = [alpha / unit ** (1 / depth) * W for W in compress(factors)]
+        factors = _draw(law, slope, width, depth, alpha, unit, random_state)
         pull = _top_singular_value(slope)
         decay = params.weight_decay
         decay = decay * pull if relative else decay / unit ** (2 - 2 / depth)
         rate = depth * (pull + data.norm2 * scale ** (2 - 2 / depth))
         return cls(unit, factors, alpha, scale, rate or 1.0, decay, params.centered)
+
+    def of_part(self, part, params):
+        """Return the origin of the flow of a part of the data, in the same units.
+
+        Nothing that it is made of has seen the rest.
+        """
+        if params.init != "spectral":
+            return self
+        width = len(self.factors[0])
+        slope = part.slope() / self.unit
+        factors = _draw("spectral", slope, width, self.depth, self.alpha, self.unit)
+        return replace(self, factors=factors)
 
     @property
     def depth(self):
@@ -206,7 +216,8 @@ def run(data, params, dtype, random_state, watcher=None):
         part, held = data.split(params.validation_fraction, random_state)
         search = _Search(part, held, data)
         bound, tol = search.run(flow, bound, tol), 0.0
-    record = _Record(flow.problem(data), origin, params, watcher)
+    posed = origin.problem(data, dtype, params.device)
+    record = _Record(posed, origin, params, watcher)
     if search is not None and search.result.status == "interrupted":
         result = search.result
         record(0.0, *search.start)
@@ -229,10 +240,8 @@ class _Flow:
         self.origin, self.params, self.dtype = origin, params, dtype
         self.rtol = params.rtol or (_LOOSE if stops_early else _CLOSE)
 
-    def problem(self, data):
-        return self.origin.problem(data, self.dtype, self.params.device)
-
-    def follow(self, posed, bound, tol, on_node):
+    def follow(self, posed, bound, tol, on_node, rest=0.0):
+        """Follow a flow to a time, to a loss, or to rest."""
         from skregimes.flows.chebyshev import chebyshev
         from skregimes.flows.descent import descent
 
@@ -250,7 +259,7 @@ class _Flow:
         }
         if origin.weight_decay and tol:
             # The infimum of the loss is not known.
-            options |= {"rest": tol, "tol": 0.0}
+            options |= {"rest": max(tol, rest), "tol": 0.0}
         if params.solver != "gd":
             return chebyshev(problem, theta, rtol=self.rtol, **options)
         rate = params.learning_rate
@@ -269,16 +278,19 @@ class _Search:
         self.scores: list = []
         self.best = (math.inf, 0.0)
         self.idle = 0
-        self.loss = math.inf
+        self.counted: tuple | None = None  # time and loss, of what was counted last
 
     def run(self, flow, bound, tol):
         """Return the best time, as the flow of all data counts it."""
-        posed = flow.problem(self.part)
-        held, _ = flow.problem(self.held)
+        origin = flow.origin.of_part(self.part, flow.params)
+        posed, (held, _) = (
+            origin.problem(data, flow.dtype, flow.params.device)
+            for data in (self.part, self.held)
+        )
         self.patience = flow.params.n_iter_no_change
         self.error = lambda theta: held.error(theta) / self.held.total_weight
         self.start = posed[1], float(posed[0].gradient(posed[1])[1])
-        result = flow.follow(posed, bound / self.pace, tol, self)
+        result = flow.follow(posed, bound / self.pace, tol, self, _REST)
         if result.status == "interrupted":
             result = replace(result, theta=self.theta)
         self.result = result
@@ -288,12 +300,14 @@ class _Search:
         """Take a point; a true answer stops the search."""
         score = self.error(theta)
         self.scores.append((time * self.pace, score))
-        learns = loss < _LEARNS * self.loss
-        if learns:
-            self.loss = loss
+        if self.counted is None:
+            self.counted = math.inf, loss  # the flow may stand long at its start
+        counts = loss < _LEARNS * self.counted[1] or time > _STANDS * self.counted[0]
+        if counts:
+            self.counted = time, loss
         if score < self.best[0] * _BETTER:
             self.best, self.theta, self.idle = (score, time), theta, 0
-        elif learns:
+        elif counts:
             self.idle += 1
         return self.idle >= self.patience
 
@@ -353,6 +367,15 @@ class _Record:
 
 
 # -- small questions -------------------------------------------------------------------
+
+
+def _draw(law, slope, width, depth, alpha, unit, random_state=None):
+    """Return the factors of the start, in units in which the matrix has size one."""
+    # Not drawn at a tiny scale, whose frames would lose digits.
+    factors = draw_factors(
+        law, slope.shape, width, depth, 1.0, data=slope, random_state=random_state
+    )
+    return [alpha / unit ** (1 / depth) * W for W in compress(factors)]
 
 
 def _holds_out(params, data):

@@ -71,7 +71,7 @@ class FoldIn:
                 found[k, rows] = (inner * shrunk) @ Wt * self.stretch
         return found[0] if alphas is None else found
 
-    def calibrated(self, entries, rest, codes):
+    def calibrated(self, entries, rest, codes, alpha=0.0):
         """Return this fold-in with the strength that best reproduces known codes.
 
         Parameters
@@ -80,6 +80,8 @@ class FoldIn:
             As for `codes`, of training rows.
         codes : ndarray of shape (n_rows, n_components)
             Their codes.
+        alpha : float, default=0.0
+            A strength to try beside powers of ten.
 
         Returns
         -------
@@ -88,9 +90,10 @@ class FoldIn:
         chosen = np.linspace(0, len(codes) - 1, min(len(codes), _MOST_ROWS))
         rows = np.unique(chosen.astype(int))
         kept = np.isin(entries.rows, rows)
-        found = self.codes(entries.take(kept), rest[kept], _GRID)[:, rows]
+        alphas = np.append(alpha, _GRID) if alpha > 0 else _GRID
+        found = self.codes(entries.take(kept), rest[kept], alphas)[:, rows]
         gaps = np.linalg.norm(found - codes[rows], axis=(1, 2))
-        return FoldIn(self.components, self.stretch, float(_GRID[np.argmin(gaps)]))
+        return FoldIn(self.components, self.stretch, float(alphas[np.argmin(gaps)]))
 
     def gap(self, entries, rest, codes):
         """Return how far training rows are from their codes, relative to these."""

@@ -33,6 +33,8 @@ class MatrixCompletionRegressor(RegressorMixin, MatrixEstimator):
 
     <parameters of the flow>
 
+    <parameters of the computation>
+
     Attributes
     ----------
     <attributes of the flow>

@@ -90,7 +90,7 @@ class TableEstimator(TransformerMixin, MatrixEstimator):
         rest = data.target - self._product(entries.rows, entries.cols)
         units = scale[entries.cols]
         self.reconstruction_err_ = float(np.sqrt(np.mean((rest * units) ** 2)))
-        self._prepare_fold_in(data)
+        self._prepare_fold_in(data, outcome.origin)
         self._report(outcome)
         return self
 
@@ -118,16 +118,19 @@ class TableEstimator(TransformerMixin, MatrixEstimator):
 
     # -- new rows ------------------------------------------------------------------
 
-    def _prepare_fold_in(self, data):
+    def _prepare_fold_in(self, data, origin):
         entries, rest = data.entries, data.target
         decays = self.weight_decay > 0 and self.depth == 2
+        top = float(self.singular_values_[0])
+        # Of least squares with a nuclear norm rows have exactly these codes.
+        exact = origin.weight_decay * origin.unit / top if decays and top > 0 else 0.0
         fold_in = FoldIn.build(
             self.components_, self.singular_values_, power=0.5 if decays else 1.0
         )
         if self.fold_in_alpha != "auto":
             fold_in = FoldIn(fold_in.components, fold_in.stretch, self.fold_in_alpha)
         else:
-            fold_in = fold_in.calibrated(entries, rest, self.embedding_)
+            fold_in = fold_in.calibrated(entries, rest, self.embedding_, exact)
         self._fold_in = fold_in
         self.fold_in_alpha_ = fold_in.alpha
         self.fold_in_gap_ = fold_in.gap(entries, rest, self.embedding_)
@@ -331,6 +334,8 @@ class MatrixFactorizer(ClassNamePrefixFeaturesOutMixin, TableEstimator):
         Strength of the regularisation with which codes of new rows are found; "auto" is
         the one that reproduces the codes of training rows best.
 
+    <parameters of the computation>
+
     Attributes
     ----------
     <attributes of the flow>
@@ -441,7 +446,7 @@ class MatrixFactorizer(ClassNamePrefixFeaturesOutMixin, TableEstimator):
 
         Returns
         -------
-        ndarray of shape (n_samples, n_components_)
+        ndarray of shape (n_samples, n_components)
             Coordinates on ``components_``.
         """
         check_is_fitted(self)
@@ -453,7 +458,7 @@ class MatrixFactorizer(ClassNamePrefixFeaturesOutMixin, TableEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_components_)
+        X : array-like of shape (n_samples, n_components)
             Codes. Biases of rows, which ``center="both"`` knows, are not among them.
 
         Returns

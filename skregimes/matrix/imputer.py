@@ -44,6 +44,8 @@ class MatrixFactorizationImputer(OneToOneFeatureMixin, TableEstimator):
         Whether to append a column of zeros and ones for each column that had holes in
         the training table, ones for holes.
 
+    <parameters of the computation>
+
     Attributes
     ----------
     <attributes of the flow>

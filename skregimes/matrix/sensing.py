@@ -37,6 +37,8 @@ class MatrixSensingRegressor(RegressorMixin, MatrixEstimator):
 
     <parameters of the flow>
 
+    <parameters of the computation>
+
     Attributes
     ----------
     <attributes of the flow>

@@ -35,10 +35,20 @@ class FactorTrajectory:
     rank: int | None = None
 
     def halves(self, point):
-        """Return ``left (d1, k)`` and ``right (d2, k)`` of the matrix at a point.
+        """Return the matrix at a point as a product of two.
 
-        The matrix is ``left @ right.T``, without the product of the start where the
-        factorization is centred.
+        Parameters
+        ----------
+        point : int
+            Its index.
+
+        Returns
+        -------
+        left : ndarray of shape (d1, k)
+            Left factor.
+        right : ndarray of shape (d2, k)
+            Right factor: the matrix is ``left @ right.T``, without the product of the
+            start where the factorization is centred.
         """
         left, right = outer(self.factors[point])
         if self.centered:

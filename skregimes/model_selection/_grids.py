@@ -3,7 +3,14 @@
 import numpy as np
 from sklearn.utils import check_array
 
-__all__ = ["SCALES", "TIMES", "check_grid", "default_scales", "default_times"]
+__all__ = [
+    "SCALES",
+    "TIMES",
+    "check_grid",
+    "default_scales",
+    "default_times",
+    "scales_of",
+]
 
 # Relative scales from ridge-like to sparse. Eleven from 300 to 3e-5, and any choice of
 # eight of them, scored no better on 13 tables: more choices, more noise in the choice.
@@ -24,6 +31,12 @@ def check_grid(values, name, *, allow_inf=False):
     if grid.ndim != 1 or not np.all(grid > 0):
         raise ValueError(f"{name} must be a 1-D array of positive numbers.")
     return np.unique(grid)
+
+
+def scales_of(estimator):
+    """Return the default scales of an estimator, those of its family if it has any."""
+    scales = getattr(estimator, "_default_init_scales", SCALES)
+    return default_scales(getattr(estimator, "units", "relative"), scales)
 
 
 def default_scales(units, scales=SCALES):

@@ -15,7 +15,7 @@ from skregimes.flows.diagonal import DiagonalProblem, follow_scales, solve_limit
 from skregimes.flows.rows import Rows
 from skregimes.flows.trajectory import interpolate
 from skregimes.flows.units import log_alphas
-from skregimes.model_selection._grids import check_grid, default_scales
+from skregimes.model_selection._grids import check_grid, default_scales, scales_of
 from skregimes.model_selection._staged import flow_params, flow_step, staged
 
 __all__ = ["InitScalePath", "init_scale_path"]
@@ -118,7 +118,8 @@ def init_scale_path(
         without an object for every scale.
     init_scales : array-like of shape (n_scales,), default=None
         Scales; None is 25 from 100 down to 1e-8 of relative ones, and for an
-        ``estimator`` five from 30 to 1e-3.
+        ``estimator`` five from 30 to 1e-3, or from 0.01 to 1e-6 if it factorizes a
+        matrix.
     times : array-like of shape (n_times,), default=None
         Stopping times; None is the limit of infinite time alone. With an ``estimator``
         inf may be among them, the end of the flow.
@@ -192,7 +193,7 @@ def _estimator_path(estimator, X, y, init_scales, times, sample_weight, n_jobs):
     """Fit a clone at each scale."""
     prefix, step = flow_step(estimator)
     if init_scales is None:
-        scales = default_scales(getattr(step, "units", "relative"))
+        scales = scales_of(step)
     else:
         scales = check_grid(init_scales, "init_scales")[::-1]
     times = check_grid(np.inf if times is None else times, "times", allow_inf=True)

@@ -22,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skregimes._arrays import as_array
 from skregimes._sklearn import Interval, StrOptions, fit_context
-from skregimes.model_selection._grids import check_grid, default_scales, default_times
+from skregimes.model_selection._grids import check_grid, default_times, scales_of
 from skregimes.model_selection._scorer import StagedScorer, positional, score_key
 from skregimes.model_selection._staged import (
     flow_params,
@@ -71,8 +71,9 @@ class InitScaleSearchCV(MetaEstimatorMixin, BaseEstimator):
         two and ``early_stopping=False``.
 
     init_scales : array-like of shape (n_scales,), default=None
-        Scales to try, in the estimator's ``units``; None is five from 30 to 1e-3. With
-        ``units="paper"`` they must be given.
+        Scales to try, in the estimator's ``units``; None is five from 30 to 1e-3, or
+        from 0.01 to 1e-6 of a matrix estimator. With ``units="paper"`` they must be
+        given.
 
     times : array-like of shape (n_times,), default=None
         Stopping times to try, in the estimator's ``units``; inf is the end of the flow,
@@ -243,7 +244,7 @@ class InitScaleSearchCV(MetaEstimatorMixin, BaseEstimator):
             If the parameters make no sense, or all fits fail.
         """
         prefix, step = flow_step(self.estimator)
-        scales, times = self._grids(getattr(step, "units", "relative"))
+        scales, times = self._grids(step)
         scorer = self._staged_scorer(times)
         if self._names_its_scores():
             self._check_refit(scorer.scorers)
@@ -303,13 +304,14 @@ class InitScaleSearchCV(MetaEstimatorMixin, BaseEstimator):
             warnings.filterwarnings("ignore", "One or more of the .* are non-finite")
             return search.fit(X, y, **params)
 
-    def _grids(self, units):
+    def _grids(self, step):
         """Return the scales, decreasing, and the times, increasing."""
         if self.init_scales is None:
-            scales = default_scales(units)
+            scales = scales_of(step)
         else:
             scales = check_grid(self.init_scales, "init_scales")[::-1]
         if self.times is None:
+            units = getattr(step, "units", "relative")
             return scales, default_times(units, self.n_times)
         return scales, check_grid(self.times, "times", allow_inf=True)
 

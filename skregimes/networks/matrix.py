@@ -47,7 +47,7 @@ class FactorizationProblem:
             (shape[0], width),
         ]
         self._sizes = [rows * cols for rows, cols in self._shapes]
-        # Of narrower products the growth below would not vanish at a minimum.
+        # Of narrow products the growth below would not vanish at a minimum.
         self._knows_growth = depth == 2 and width >= min(shape)
         self._direction: Tensor | None = None
         self._last: tuple | None = None  # parameters, and the pull-back there
