@@ -1,5 +1,8 @@
 """Limits of gradient flow: where a network must end, computed without following it."""
 
+from skregimes.limits.end_to_end import end_to_end_flow
+from skregimes.limits.greedy_low_rank import GreedyPoint, greedy_low_rank_path
+from skregimes.limits.hypentropy_spectrum import min_hypentropy_spectrum
 from skregimes.limits.inverse_scale_space import (
     InverseScaleSpacePath,
     inverse_scale_space,
@@ -7,6 +10,11 @@ from skregimes.limits.inverse_scale_space import (
 from skregimes.limits.kernel_flow import kernel_flow
 from skregimes.limits.min_norms import min_l1_norm, min_l2_norm
 from skregimes.limits.min_q_norm import min_q_norm, q_norm
+from skregimes.limits.nuclear_norm import (
+    NuclearNormSolution,
+    min_frobenius_norm,
+    min_nuclear_norm,
+)
 from skregimes.limits.splines import (
     CurvatureSpline,
     LinearSpline,
@@ -21,15 +29,22 @@ from skregimes.limits.splines import (
 
 __all__ = [
     "CurvatureSpline",
+    "GreedyPoint",
     "InverseScaleSpacePath",
     "LinearSpline",
+    "NuclearNormSolution",
     "PolyharmonicSpline",
     "curvature_spline",
+    "end_to_end_flow",
+    "greedy_low_rank_path",
     "inverse_scale_space",
     "kernel_flow",
     "linear_spline",
+    "min_frobenius_norm",
+    "min_hypentropy_spectrum",
     "min_l1_norm",
     "min_l2_norm",
+    "min_nuclear_norm",
     "min_q_norm",
     "min_total_variation",
     "min_total_variation_band",
