@@ -13,7 +13,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import svds
 
-from skregimes.flows.ending import BROKEN
+from skregimes.matrix._search import Search, holds_out
 from skregimes.matrix.trajectory import FactorTrajectory
 from skregimes.networks.factors import (
     alpha_of,
@@ -30,15 +30,6 @@ __all__ = ["Origin", "Outcome", "run"]
 _CLOSE, _LOOSE = 1e-3, 1e-2
 # Numbers that a trajectory keeps at most, and points.
 _MOST_NUMBERS, _MOST_POINTS = 10_000_000, 400
-# Patience runs out a little whenever the training loss has fallen by the first factor,
-# and more slowly, by the second one in time, where the flow stands still, at a saddle.
-_LEARNS, _STANDS = 0.97, 1.3
-# Observed values from which early_stopping="auto" holds some of them out.
-_ENOUGH = 20
-# What counts as an improvement of the held-out score.
-_BETTER = 1 - 1e-4
-# Precision at which the search ends, of losses whose infimum is not known.
-_REST = 1e-3
 # Factor in time without progress after which a flow that could fit the data gives up,
 # and one whose factors are too narrow.
 _PATIENT, _IMPATIENT = 1e4, 1e2
@@ -207,27 +198,27 @@ def run(data, params, dtype, random_state, watcher=None):
     Outcome
     """
     origin = Origin.build(data, params, random_state)
-    stops_early = _holds_out(params, data) and origin.alpha > 0
+    stops_early = origin.alpha > 0 and holds_out(params.early_stopping, data)
     flow = _Flow(origin, params, dtype, stops_early)
     bound, tol, search = math.inf, params.tol, None
     if params.max_time is not None:
         bound = params.max_time * origin.clock(params.units)
     if stops_early:
-        part, held = data.split(params.validation_fraction, random_state)
-        search = _Search(part, held, data)
-        bound, tol = search.run(flow, bound, tol), 0.0
-    posed = origin.problem(data, dtype, params.device)
-    record = _Record(posed, origin, params, watcher)
-    if search is not None and search.result.status == "interrupted":
-        result = search.result
-        record(0.0, *search.start)
+        search = Search.run(flow, data, bound, random_state)
+        bound, tol = search.time, 0.0
+    record = _Record(flow.pose(origin, data), origin, params, watcher)
+    if search is not None and search.interrupted is not None:
+        start, result = search.interrupted
+        record(0.0, *start)
     else:
         result = flow.follow(record.problem, bound, tol, record)
-        if search is not None and search.result.status in BROKEN:
-            status, message = search.result.status, search.result.message
+        if search is not None and search.broken is not None:
+            status, message = search.broken.status, search.broken.message
             result = replace(result, status=status, message=message)
-    validation = None if search is None else search.curve(origin, params.units)
-    return Outcome(origin, result, record.trajectory(result), validation)
+    curve = None
+    if search is not None:
+        curve = search.curve * [1 / origin.clock(params.units), origin.unit**2]
+    return Outcome(origin, result, record.trajectory(result), curve)
 
 
 # -- following -------------------------------------------------------------------------
@@ -239,6 +230,10 @@ class _Flow:
     def __init__(self, origin, params, dtype, stops_early):
         self.origin, self.params, self.dtype = origin, params, dtype
         self.rtol = params.rtol or (_LOOSE if stops_early else _CLOSE)
+
+    def pose(self, origin, data):
+        """Return the problem that data pose to a network, and where it begins."""
+        return origin.problem(data, self.dtype, self.params.device)
 
     def follow(self, posed, bound, tol, on_node, rest=0.0):
         """Follow a flow to a time, to a loss, or to rest."""
@@ -266,55 +261,6 @@ class _Flow:
         if rate is not None:
             rate = rate * origin.clock(params.units)
         return descent(problem, theta, learning_rate=rate, **options)
-
-
-class _Search:
-    """The time at which a flow of a part of the data is best on the rest."""
-
-    def __init__(self, part, held, data):
-        self.part, self.held = part, held
-        # Flow of more data is faster.
-        self.pace = part.total_weight / data.total_weight
-        self.scores: list = []
-        self.best = (math.inf, 0.0)
-        self.idle = 0
-        self.counted: tuple | None = None  # time and loss, of what was counted last
-
-    def run(self, flow, bound, tol):
-        """Return the best time, as the flow of all data counts it."""
-        origin = flow.origin.of_part(self.part, flow.params)
-        posed, (held, _) = (
-            origin.problem(data, flow.dtype, flow.params.device)
-            for data in (self.part, self.held)
-        )
-        self.patience = flow.params.n_iter_no_change
-        self.error = lambda theta: held.error(theta) / self.held.total_weight
-        self.start = posed[1], float(posed[0].gradient(posed[1])[1])
-        result = flow.follow(posed, bound / self.pace, tol, self, _REST)
-        if result.status == "interrupted":
-            result = replace(result, theta=self.theta)
-        self.result = result
-        return self.best[1] * self.pace
-
-    def __call__(self, time, theta, loss):
-        """Take a point; a true answer stops the search."""
-        score = self.error(theta)
-        self.scores.append((time * self.pace, score))
-        if self.counted is None:
-            self.counted = math.inf, loss  # the flow may stand long at its start
-        counts = loss < _LEARNS * self.counted[1] or time > _STANDS * self.counted[0]
-        if counts:
-            self.counted = time, loss
-        if score < self.best[0] * _BETTER:
-            self.best, self.theta, self.idle = (score, time), theta, 0
-        elif counts:
-            self.idle += 1
-        return self.idle >= self.patience
-
-    def curve(self, origin, units):
-        """Return times and mean squared errors, in the units of the data."""
-        time, score = np.array(self.scores).T
-        return np.column_stack([time / origin.clock(units), score * origin.unit**2])
 
 
 class _Record:
@@ -376,18 +322,6 @@ def _draw(law, slope, width, depth, alpha, unit, random_state=None):
         law, slope.shape, width, depth, 1.0, data=slope, random_state=random_state
     )
     return [alpha / unit ** (1 / depth) * W for W in compress(factors)]
-
-
-def _holds_out(params, data):
-    """Return whether to search on held-out data."""
-    if params.early_stopping == "auto":
-        return len(data) >= _ENOUGH
-    if params.early_stopping and len(data) < 2:
-        raise ValueError(
-            "early_stopping=True needs at least two observed values; use "
-            "early_stopping='auto' or False."
-        )
-    return params.early_stopping
 
 
 def _top_singular_value(matrix):
