@@ -53,6 +53,7 @@ numpydoc_validation_checks = {
 html_theme = "pydata_sphinx_theme"
 html_title = "skregimes"
 html_static_path = ["_static"]
+html_css_files = ["custom.css"]
 html_show_sourcelink = False
 # Pages without subpages have nothing to show there.
 html_sidebars = {"getting_started": [], "extending": [], "changelog": []}

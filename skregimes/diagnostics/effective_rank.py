@@ -4,7 +4,7 @@ import numpy as np
 
 from skregimes.diagnostics._inputs import finite
 
-__all__ = ["effective_rank"]
+__all__ = ["effective_rank", "entropy_rank"]
 
 
 def effective_rank(K):
@@ -42,9 +42,11 @@ def effective_rank(K):
     matrix = finite("K", K)
     if matrix.ndim != 2:
         raise ValueError(f"K must be a matrix; its shape is {matrix.shape}.")
-    largest = np.max(np.abs(matrix))
-    if largest == 0:
-        return 0.0
-    values = np.linalg.svd(matrix / largest, compute_uv=False)
+    largest = np.max(np.abs(matrix)) or 1.0
+    return entropy_rank(np.linalg.svd(matrix / largest, compute_uv=False))
+
+
+def entropy_rank(values):
+    """Return the effective rank of a matrix with these singular values."""
     share = values[values > 0] / np.sum(values)
-    return float(np.exp(-np.sum(share * np.log(share))))
+    return float(np.exp(-np.sum(share * np.log(share)))) if len(share) else 0.0

@@ -6,16 +6,18 @@ Two kinds of data, entries and linear measurements, answer the same questions:
     Of the matrix, and of all its measurements.
 ``size``
     The norm of a matrix of this shape whose measurements are as large as the data.
-``norm2``
-    Squared norm of the measurements as a map.
-``measured(unit, like)``
-    What `skregimes.networks.measurements` wants, and the target divided by ``unit``.
-``slope()``
-    The matrix that the first moment of the flow moves along.
+``norm``
+    Norm of the measurements as a map.
+``measured(unit, norm, like)``
+    What `skregimes.networks.measurements` wants, divided by ``norm``, and the target,
+    also divided by ``unit``.
+``slope(unit, norm)``
+    The matrix that the first moment of the flow moves along, so divided.
 ``split(fraction, random_state)``
     Two parts of the data; the second is measured as the first would predict it.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -90,20 +92,20 @@ class ObservedEntries:
         )
 
     @property
-    def norm2(self):
-        return float(self.weight.max())
+    def norm(self):
+        return math.sqrt(self.weight.max())
 
-    def measured(self, unit, like):
+    def measured(self, unit, norm, like):
         from skregimes.networks.measurements import entries
 
         found = self.entries
-        measurements = entries(
-            found.rows, found.cols, found.shape, found.weight, like=like
-        )
+        weight = None if found.weight is None else self.weight / norm**2
+        measurements = entries(found.rows, found.cols, found.shape, weight, like=like)
         return measurements, measurements.lay_out(self.target / unit)
 
-    def slope(self):
-        return self.entries.with_values(self.target * self.weight).csr()
+    def slope(self, unit, norm):
+        values = (self.target / unit) * (self.weight / norm**2)
+        return replace(self.entries, values=values).csr()
 
     def split(self, fraction, random_state):
         train, held = self.entries.split(fraction, random_state)
@@ -161,33 +163,29 @@ class SensedMatrix:
         )
 
     @property
-    def norm2(self):
+    def norm(self):
+        X = self.samples.X
+        largest = np.max(np.abs(X), initial=0.0) or 1.0
         root = np.sqrt(self.weight)[:, None]
-        return float(linalg.norm(root * self.samples.X, 2) ** 2)
+        return float(largest * linalg.norm(root * (X / largest), 2))
 
-    def measured(self, unit, like):
+    def measured(self, unit, norm, like):
         from skregimes.networks.measurements import LinearMeasurements
 
-        A, b = self._reduced()
-        measurements = LinearMeasurements(A, self.shape, like)
-        return measurements, measurements.lay_out(b / unit)
+        A, b, unfit = _reduced(*self._divided(unit, norm))
+        measurements = LinearMeasurements(A, self.shape, like, unfit)
+        return measurements, measurements.lay_out(b)
 
-    def _reduced(self):
-        """Return at most as many measurements as the matrix has entries.
-
-        Their sum of squares is that of all of them, but for what no matrix can fit.
-        """
+    def _divided(self, unit, norm):
+        """Return measurements and target, with the roots of their weights."""
         root = np.sqrt(self.weight)
-        A, b = root[:, None] * self.samples.X, root * self.target
-        if len(A) <= A.shape[1]:
-            return A, b
-        U, s, Vt = linalg.svd(A, full_matrices=False)
-        rank = np.count_nonzero(s > s[0] * max(A.shape) * np.finfo(float).eps)
-        return s[:rank, None] * Vt[:rank], U[:, :rank].T @ b
+        return root[:, None] * (self.samples.X / norm), root * (
+            self.target / norm / unit
+        )
 
-    def slope(self):
-        moment = (self.weight * self.target) @ self.samples.X
-        return moment.reshape(self.shape)
+    def slope(self, unit, norm):
+        A, b = self._divided(unit, norm)
+        return (b @ A).reshape(self.shape)
 
     def split(self, fraction, random_state):
         n_held = max(1, int(np.ceil(fraction * len(self))))
@@ -205,3 +203,17 @@ class SensedMatrix:
             weight=share / share.sum(),
         )
         return replace(self, samples=part, total_weight=self.total_weight * share.sum())
+
+
+def _reduced(A, b):
+    """Return at most as many measurements as the matrix has entries.
+
+    Their sum of squares is that of all of them, but for what no matrix can fit. Half of
+    that is returned, too.
+    """
+    if len(A) <= A.shape[1]:
+        return A, b, 0.0
+    U, s, Vt = linalg.svd(A, full_matrices=False)
+    rank = np.count_nonzero(s > s[0] * max(A.shape) * np.finfo(float).eps)
+    U, inner = U[:, :rank], U[:, :rank].T @ b
+    return s[:rank, None] * Vt[:rank], inner, float(np.sum((b - U @ inner) ** 2) / 2)

@@ -23,9 +23,10 @@ default="spectral"
         Scale of the start. With ``units="relative"`` it is the end-to-end scale s0,
         ``(a**2 k)**(L/2)`` for "gaussian" and ``a**L`` for the others, over
         ``{unit}``,
-        the size of the matrix that the data ask for. From 1 on the kernel regime,
-        in which {kernel}; below 1e-3 the rich one. With
-        "paper" it is a.
+        the size of the matrix that the data ask for. From 10 on, if "lifted" or
+        ``centered``, the kernel regime, in which
+        {kernel}; below 1e-3 the rich one.
+        With "paper" it is a.
 
     units : {{"relative", "paper"}}, default="relative"
         Units of ``init_scale``, ``weight_decay`` and of times. With "relative" times
@@ -41,8 +42,8 @@ default="spectral"
 
     weight_decay : float, default=0.0
         Weight of ``sum_j |W_j|**2 / 2`` in the loss. With "relative" 1 is the least
-        that leaves nothing at depth 2. At depth 2 the fit then ends at least squares
-        with a nuclear norm, that of soft-impute.
+        that leaves nothing at depth 2. At depth 2 and without early stopping the fit
+        then ends at least squares with a nuclear norm, that of soft-impute.
 
     solver : {{"auto", "chebyshev", "gd"}}, default="auto"
         "chebyshev", which is "auto", follows gradient flow by a stabilised explicit
@@ -69,13 +70,15 @@ default="spectral"
         Flow time at which to stop; None is no bound.
 
     tol : float, default=1e-8
-        The flow ends when the loss is ``tol`` times that of the start: the residual is
-        1e-4 of the data by default. With ``weight_decay``, when the loss is that close
-        to its minimum.
+        The flow ends when the loss is ``tol`` times that of a matrix of zeros: the
+        residual is 1e-4 of the data by default. With ``weight_decay``, when the loss is
+        that close to its minimum.
 
     rtol : float, default=None
         Tolerance of a step of "chebyshev"; None is 1e-3, or 1e-2 where early stopping
-        ends the flow.
+        ends the flow. With 1e-3 the matrix on its way is late or early by about .5 %
+        of the time at depth 2, 2 % at depth 3 and 10 % at depth 4; that falls with
+        ``rtol**(2/3)``. Where a flow ends is known better.
 
     max_iter : int, default=10000
         Largest number of steps."""

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from skregimes._base import FlowEstimator
 from skregimes._sklearn import Interval, StrOptions
 from skregimes.diagnostics import balancedness, deep_linear_volume, weight_change
+from skregimes.diagnostics.effective_rank import entropy_rank
 from skregimes.flows.ending import BROKEN
 from skregimes.flows.trajectory import interpolate
 from skregimes.matrix._flow import run
@@ -53,16 +54,21 @@ class MatrixEstimator(FlowEstimator):
 
     def _refuse_idle(self):
         """Refuse parameters that could only be ignored."""
-        if self.solver != "gd" and self.learning_rate is not None:
+        idle = "rtol" if self.solver == "gd" else "learning_rate"
+        if getattr(self, idle) is not None:
+            other = "chebyshev" if self.solver == "gd" else "gd"
             raise ValueError(
-                f"learning_rate is for solver='gd', not for solver={self.solver!r}."
+                f"{idle} is for solver={other!r}, not for solver={self.solver!r}."
             )
 
     def _dtype(self, found):
         """Return the dtype of the arithmetic, for data of one dtype."""
         if self.dtype is None:
             return np.dtype(found if found in FLOATS else np.float64)
-        dtype = np.dtype(self.dtype)
+        try:
+            dtype = np.dtype(self.dtype)
+        except TypeError:
+            dtype = None
         if dtype not in FLOATS:
             raise ValueError(f"dtype={self.dtype!r} must be float64, float32 or None.")
         return dtype
@@ -92,7 +98,7 @@ class MatrixEstimator(FlowEstimator):
         self.components_ = Vt.astype(dtype, copy=False)
         self.singular_values_ = s.astype(dtype, copy=False)
         self.embedding_ = (U * s).astype(dtype, copy=False)
-        self.effective_rank_ = _effective_rank(s)
+        self.effective_rank_ = entropy_rank(s)
         self.stable_rank_ = float(np.sum((s / s[0]) ** 2)) if s[0] > 0 else 0.0
         self.solver_ = "gd" if self.solver == "gd" else "chebyshev"
         self.n_iter_ = max(result.n_iter, 1)
@@ -138,7 +144,8 @@ class MatrixEstimator(FlowEstimator):
                 ConvergenceWarning,
                 stacklevel=4,
             )
-        if result.status == "plateau" and self.weight_decay == 0:
+        asked = self.weight_decay == 0 and outcome.validation is None
+        if asked and result.status in ("plateau", "stationary"):
             width, rank = len(origin.factors[0]), min(self._shape)
             cause = (
                 f"Products of rank n_components={width} cannot fit the data to tol; "
@@ -181,6 +188,16 @@ class MatrixEstimator(FlowEstimator):
             stages = interpolate(path.time, stages, times)
         yield from stages
 
+    def _excess(self, *measured):
+        """Return the nuclear norm over the least one that fits, minus 1."""
+        from skregimes.limits import min_nuclear_norm
+
+        least = min_nuclear_norm(*measured).norm
+        norm = float(np.sum(self.singular_values_, dtype=float))
+        if least == 0:
+            return 0.0 if norm == 0 else math.inf
+        return norm / least - 1
+
     def _factors_at(self, at):
         if at not in ("init", "end"):
             raise ValueError(f"at must be 'init' or 'end', got {at!r}.")
@@ -193,11 +210,6 @@ def _product_norm(origin):
     if origin.scale**2 * left.shape[1] < _SWAMPS**2 / 10:
         return 0.0
     return math.sqrt(np.sum((left.T @ left) * (right.T @ right)))
-
-
-def _effective_rank(s):
-    share = s[s > 0] / np.sum(s) if np.any(s > 0) else s[:0]
-    return float(np.exp(-np.sum(share * np.log(share)))) if len(share) else 0.0
 
 
 def _weight_change(start, end):

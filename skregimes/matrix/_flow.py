@@ -29,7 +29,7 @@ __all__ = ["Origin", "Outcome", "run"]
 # known any better.
 _CLOSE, _LOOSE = 1e-3, 1e-2
 # Numbers that a trajectory keeps at most, and points.
-_MOST_NUMBERS, _MOST_POINTS = 10_000_000, 400
+_MOST_NUMBERS, _MOST_POINTS = 5_000_000, 400
 # Factor in time without progress after which a flow that could fit the data gives up,
 # and one whose factors are too narrow.
 _PATIENT, _IMPATIENT = 1e4, 1e2
@@ -45,6 +45,8 @@ class Origin:
     ----------
     unit : float
         Size of the matrix in the units of the data.
+    norm : float
+        Norm of the measurements as a map, by which they are divided.
     factors : list of ndarray
         ``W_1`` to ``W_L``.
     alpha : float
@@ -55,16 +57,20 @@ class Origin:
         Rate of the fastest direction at the start.
     weight_decay : float
         Weight of the penalty.
+    shrinks : bool
+        Whether the penalty is so strong that zero is the minimum.
     centered : bool
         Whether the product of the start is subtracted.
     """
 
     unit: float
+    norm: float
     factors: list
     alpha: float
     scale: float
     rate: float
     weight_decay: float
+    shrinks: bool
     centered: bool
 
     @classmethod
@@ -85,24 +91,36 @@ class Origin:
             size = end_to_end_scale(law, alpha, width, depth)
             unit = unit or size
             scale = size / unit
-        unit = unit or 1.0
-        slope = data.slope() / unit
+        unit, norm = unit or 1.0, data.norm or 1.0
+        slope = data.slope(unit, norm)
         factors = _draw(law, slope, width, depth, alpha, unit, random_state)
         pull = _top_singular_value(slope)
-        decay = params.weight_decay
-        decay = decay * pull if relative else decay / unit ** (2 - 2 / depth)
-        rate = depth * (pull + data.norm2 * scale ** (2 - 2 / depth))
-        return cls(unit, factors, alpha, scale, rate or 1.0, decay, params.centered)
+        rate = depth * (pull + scale ** (2 - 2 / depth)) or 1.0
+        decay = params.weight_decay * pull
+        if not relative:
+            pace = _pace(unit, norm, depth)
+            if not 0 < pace < math.inf:
+                raise ValueError(
+                    "Flow times in units='paper' leave float64 for data of this size; "
+                    "use units='relative', or scale the data."
+                )
+            decay = params.weight_decay / pace
+        shrinks = depth == 2 and decay >= pull and not params.centered
+        return cls(
+            unit, norm, factors, alpha, scale, rate, decay, shrinks, params.centered
+        )
 
-    def of_part(self, part, params):
+    def of_part(self, part, share, params):
         """Return the origin of the flow of a part of the data, in the same units.
 
-        Nothing that it is made of has seen the rest.
+        Nothing that it is made of has seen the rest, and the penalty has the same share
+        in the loss.
         """
+        self = replace(self, weight_decay=share * self.weight_decay)
         if params.init != "spectral":
             return self
         width = len(self.factors[0])
-        slope = part.slope() / self.unit
+        slope = part.slope(self.unit, self.norm)
         factors = _draw("spectral", slope, width, self.depth, self.alpha, self.unit)
         return replace(self, factors=factors)
 
@@ -114,8 +132,12 @@ class Origin:
         """Return how much of the time inside is one unit of time outside."""
         if units == "relative":
             return 1 / self.rate
-        with np.errstate(over="ignore"):
-            return float(np.float64(self.unit) ** (2 - 2 / self.depth))
+        return _pace(self.unit, self.norm, self.depth)
+
+    def loss(self, loss):
+        """Return a loss inside in the units of the data."""
+        with np.errstate(over="ignore", under="ignore"):
+            return float((np.float64(self.unit) * self.norm) ** 2 * loss)
 
     def raw(self, factors):
         """Return factors in the units of the data."""
@@ -132,12 +154,11 @@ class Origin:
         like = torch.empty(
             0, dtype=getattr(torch, np.dtype(dtype).name), device=check_device(device)
         )
-        measurements, target = data.measured(self.unit, like)
+        measurements, target = data.measured(self.unit, self.norm, like)
+        start = None
         if self.centered:
-            left, right = (
-                torch.from_numpy(half).to(like) for half in outer(self.factors)
-            )
-            target = target + measurements.fitted(left, right)
+            halves = (torch.from_numpy(half).to(like) for half in outer(self.factors))
+            start = measurements.fitted(*halves)
         problem = FactorizationProblem(
             measurements,
             target,
@@ -145,6 +166,7 @@ class Origin:
             len(self.factors[0]),
             self.depth,
             self.weight_decay,
+            start,
         )
         return problem, problem.pack(self.factors)
 
@@ -198,7 +220,7 @@ def run(data, params, dtype, random_state, watcher=None):
     Outcome
     """
     origin = Origin.build(data, params, random_state)
-    stops_early = origin.alpha > 0 and holds_out(params.early_stopping, data)
+    stops_early = holds_out(params.early_stopping, data) and origin.alpha > 0
     flow = _Flow(origin, params, dtype, stops_early)
     bound, tol, search = math.inf, params.tol, None
     if params.max_time is not None:
@@ -217,7 +239,10 @@ def run(data, params, dtype, random_state, watcher=None):
             result = replace(result, status=status, message=message)
     curve = None
     if search is not None:
-        curve = search.curve * [1 / origin.clock(params.units), origin.unit**2]
+        clock, size2 = origin.clock(params.units), origin.loss(1.0)
+        curve = np.column_stack(
+            [search.curve[:, 0] / clock, search.curve[:, 1] * size2]
+        )
     return Outcome(origin, result, record.trajectory(result), curve)
 
 
@@ -248,19 +273,36 @@ class _Flow:
         options = {
             "max_time": bound,
             "tol": tol,
+            "floor": problem.measurements.unfit,
             "plateau": _IMPATIENT if narrow else _PATIENT,
             "max_iter": params.max_iter,
             "on_node": on_node,
         }
+        # The unit of the tolerance is the loss of a matrix of zeros; a large start's is
+        # larger, and what is fitted of it says nothing.
+        start = float(problem.gradient(theta)[1]) - options["floor"]
+        if start > 0 and problem.target_norm > 0:
+            options["tol"] *= min(1.0, problem.target_norm**2 / 2 / start)
         if origin.weight_decay and tol:
             # The infimum of the loss is not known.
             options |= {"rest": max(tol, rest), "tol": 0.0}
+            if origin.shrinks and not rest:
+                options |= {"floor": problem.target_norm**2 / 2, "tol": tol}
         if params.solver != "gd":
-            return chebyshev(problem, theta, rtol=self.rtol, **options)
-        rate = params.learning_rate
-        if rate is not None:
-            rate = rate * origin.clock(params.units)
-        return descent(problem, theta, learning_rate=rate, **options)
+            result = chebyshev(problem, theta, rtol=self.rtol, **options)
+        else:
+            rate = params.learning_rate
+            if rate is not None:
+                rate = rate * origin.clock(params.units)
+            result = descent(problem, theta, learning_rate=rate, **options)
+        if result.status == "stationary" and result.time == 0:
+            raise ValueError(
+                f"The gradient is zero at the start, init={params.init!r} with "
+                f"init_scale={params.init_scale:g} in {self.dtype.name}, and nothing "
+                "can be learned. Increase init_scale, use dtype='float64' or another "
+                "init."
+            )
+        return result
 
 
 class _Record:
@@ -288,14 +330,11 @@ class _Record:
         return self.watcher(0, time * self.origin.rate, loss, self._state(theta, loss))
 
     def _state(self, theta, loss):
-        return lambda: {"factors_": self._raw(theta), "loss_": self._raw_loss(loss)}
+        raw = self._raw
+        return lambda: {"factors_": raw(theta), "loss_": self.origin.loss(loss)}
 
     def _raw(self, theta):
         return self.origin.raw(self.problem[0].unpack(theta))
-
-    def _raw_loss(self, loss):
-        with np.errstate(over="ignore"):
-            return float(np.float64(self.origin.unit) ** 2 * loss)
 
     def trajectory(self, result):
         """Return what was recorded up to the end of the flow."""
@@ -305,7 +344,7 @@ class _Record:
         time, loss, theta = zip(*points, strict=True)
         return FactorTrajectory(
             np.array(time) / self.origin.clock(self.params.units),
-            np.array([self._raw_loss(value) for value in loss]),
+            np.array([self.origin.loss(value) for value in loss]),
             [self._raw(parameters) for parameters in theta],
             self.origin.centered,
             self.params.n_components if self.params.init == "lifted" else None,
@@ -313,6 +352,12 @@ class _Record:
 
 
 # -- small questions -------------------------------------------------------------------
+
+
+def _pace(unit, norm, depth):
+    """Return how much of the time inside is one unit of time of the sum of squares."""
+    with np.errstate(over="ignore", under="ignore"):
+        return float(np.float64(unit) ** (2 - 2 / depth) * norm * norm)
 
 
 def _draw(law, slope, width, depth, alpha, unit, random_state=None):

@@ -1,15 +1,18 @@
 """Codes of rows that were not there at training."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import linalg
 
-__all__ = ["FoldIn", "row_keys"]
+__all__ = ["STRENGTHS", "FoldIn", "row_keys"]
 
+# Directions with less than this share of the largest singular value are left out:
+# those that a small start has not grown.
+_GROWN = 1e-5
 # Strengths to choose from, and the number of training rows that choose.
-_GRID = np.logspace(-12, 0, 13)
+STRENGTHS = np.logspace(-12, 0, 13)
 _MOST_ROWS = 200
 
 
@@ -39,7 +42,8 @@ class FoldIn:
     def build(cls, components, singular_values, *, power):
         """Take a fitted matrix apart."""
         s = np.maximum(np.asarray(singular_values, dtype=float), 0.0)
-        stretch = (s / s[0]) ** power if s[0] > 0 else np.zeros_like(s)
+        share = s / s[0] if s[0] > 0 else np.zeros_like(s)
+        stretch = np.where(share > _GROWN, share, 0.0) ** power
         return cls(np.asarray(components, dtype=float), stretch)
 
     def codes(self, entries, rest, alphas=None):
@@ -60,45 +64,52 @@ class FoldIn:
         """
         strengths = np.atleast_1d(self.alpha if alphas is None else alphas)
         found = np.zeros((len(strengths), entries.shape[0], len(self.stretch)))
-        basis = (self.components * self.stretch[:, None]).T
+        grown = np.count_nonzero(self.stretch)
+        stretch = self.stretch[:grown]
+        basis = (self.components[:grown] * stretch[:, None]).T
         for rows, columns, values in _by_pattern(entries, rest):
             U, t, Wt = linalg.svd(basis[columns], full_matrices=False)
-            t[t <= 1e-15 * max(t[0], np.finfo(float).tiny)] = 0.0
+            t[t <= 1e-15 * np.max(t, initial=np.finfo(float).tiny)] = 0.0
             inner = values @ U
             for k, alpha in enumerate(strengths):
                 damping = t**2 + alpha
                 shrunk = np.divide(t, damping, out=np.zeros_like(t), where=t > 0)
-                found[k, rows] = (inner * shrunk) @ Wt * self.stretch
+                found[k, rows, :grown] = (inner * shrunk) @ Wt * stretch
         return found[0] if alphas is None else found
 
-    def calibrated(self, entries, rest, codes, alpha=0.0):
+    def calibrated(self, entries, rest, codes, alphas=STRENGTHS):
         """Return this fold-in with the strength that best reproduces known codes.
 
         Parameters
         ----------
         entries, rest
-            As for `codes`, of training rows.
+            As for `codes`, of training rows, of which some are tried.
         codes : ndarray of shape (n_rows, n_components)
             Their codes.
-        alpha : float, default=0.0
-            A strength to try beside powers of ten.
+        alphas : array-like of shape (n_alphas,), default=STRENGTHS
+            Strengths to choose from.
 
         Returns
         -------
-        FoldIn
+        fold_in : FoldIn
+        gap : float
+            How far it takes these rows from their codes, relative to these.
         """
         chosen = np.linspace(0, len(codes) - 1, min(len(codes), _MOST_ROWS))
         rows = np.unique(chosen.astype(int))
         kept = np.isin(entries.rows, rows)
-        alphas = np.append(alpha, _GRID) if alpha > 0 else _GRID
-        found = self.codes(entries.take(kept), rest[kept], alphas)[:, rows]
-        gaps = np.linalg.norm(found - codes[rows], axis=(1, 2))
-        return FoldIn(self.components, self.stretch, float(alphas[np.argmin(gaps)]))
-
-    def gap(self, entries, rest, codes):
-        """Return how far training rows are from their codes, relative to these."""
-        size = np.linalg.norm(codes)
-        return float(np.linalg.norm(self.codes(entries, rest) - codes) / (size or 1.0))
+        part, codes = entries.take(kept), codes[rows]
+        part = replace(
+            part,
+            rows=np.searchsorted(rows, part.rows),
+            shape=(len(rows), entries.shape[1]),
+        )
+        size = np.max(np.abs(codes)) or 1.0  # no square overflows
+        codes, found = codes / size, self.codes(part, rest[kept], alphas) / size
+        gaps = np.linalg.norm(found - codes, axis=(1, 2))
+        best = np.argmin(gaps)
+        fold_in = FoldIn(self.components, self.stretch, float(alphas[best]))
+        return fold_in, float(gaps[best] / (np.linalg.norm(codes) or 1.0))
 
 
 def _by_pattern(entries, rest):
@@ -123,8 +134,8 @@ def _spans(entries):
 def row_keys(entries):
     """Return a digest of each row's entries, to know the row again."""
     values = entries.values.astype(float)
-    keys = dict.fromkeys(range(entries.shape[0]), b"")
+    keys = dict.fromkeys(range(entries.shape[0]), "")
     for row, (start, end) in _spans(entries):
         content = entries.cols[start:end].tobytes() + values[start:end].tobytes()
-        keys[row] = hashlib.blake2b(content, digest_size=16).digest()
+        keys[row] = hashlib.blake2b(content, digest_size=16).hexdigest()
     return list(keys.values())

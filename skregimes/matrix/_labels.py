@@ -1,10 +1,20 @@
 """Numbers for labels of any type."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Labels"]
+from skregimes._arrays import as_array
+
+__all__ = ["Labels", "as_labels"]
+
+
+def as_labels(table):
+    """Turn lists into an array that keeps the type of each label."""
+    if isinstance(table, list | tuple):
+        return np.array(table, dtype=object)
+    return as_array(table)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +48,15 @@ class Labels:
         return len(self.codes)
 
     def index(self, table):
-        """Return the number of each row of a table, -1 for labels never seen."""
-        return _find(self.codes, _combine(table, self.columns))
+        """Return the number of each row of a table, -1 for labels never seen.
+
+        Warns if all are unseen and of another type than those that were seen.
+        """
+        found = _find(self.codes, _combine(table, self.columns))
+        if len(found) and np.all(found < 0):
+            for seen, column in zip(self.columns, table.T):
+                _compare_types(seen, column)
+        return found
 
 
 def _combine(table, columns):
@@ -74,6 +91,26 @@ def _find(distinct, column):
     except TypeError:
         number = {value: k for k, value in enumerate(distinct.tolist())}
         return np.array([number.get(value, -1) for value in column.tolist()])
+
+
+def _compare_types(seen, column):
+    known, asked = (_types(values) for values in (seen, column))
+    if not known & asked:
+        warnings.warn(
+            f"No label was seen in fit; labels there were {_names(known)}, these are "
+            f"{_names(asked)}.",
+            UserWarning,
+            stacklevel=5,
+        )
+
+
+def _types(values):
+    numbers = {int: float, bool: float}
+    return {numbers.get(type(v), type(v)) for v in values.tolist()}
+
+
+def _names(types):
+    return "numbers" if types == {float} else ", ".join(t.__name__ for t in types)
 
 
 def _type_first(value):

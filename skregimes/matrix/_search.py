@@ -104,7 +104,7 @@ class _Trial:
     def __init__(self, flow, part, held, data):
         # Flow of more data is faster.
         self.pace = part.total_weight / data.total_weight
-        origin = flow.origin.of_part(part, flow.params)
+        origin = flow.origin.of_part(part, self.pace, flow.params)
         self.posed, (self.held, _) = (flow.pose(origin, d) for d in (part, held))
         self.size = held.total_weight
         problem, self.theta = self.posed

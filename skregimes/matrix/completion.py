@@ -10,8 +10,8 @@ from skregimes._sklearn import StrOptions, check_sample_weight, fit_context
 from skregimes.matrix._data import ObservedEntries
 from skregimes.matrix._docs import documented
 from skregimes.matrix._face import MatrixEstimator
-from skregimes.matrix._labels import Labels
-from skregimes.networks.factors import kernel_entries
+from skregimes.matrix._labels import Labels, as_labels
+from skregimes.networks.factors import kernel_entries, product_entries
 
 __all__ = ["MatrixCompletionRegressor"]
 
@@ -158,7 +158,9 @@ class MatrixCompletionRegressor(RegressorMixin, MatrixEstimator):
         KeyboardInterrupt
             On Ctrl-C, after what was reached has been stored: the estimator is fitted.
         """
-        X, y = validate_data(self, as_array(X), as_array(y), dtype=None, y_numeric=True)
+        X, y = validate_data(
+            self, as_labels(X), as_array(y), dtype=None, y_numeric=True
+        )
         _check_two_columns(X)
         weight = check_sample_weight(
             sample_weight, X, dtype=np.float64, ensure_non_negative=True
@@ -185,7 +187,7 @@ class MatrixCompletionRegressor(RegressorMixin, MatrixEstimator):
 
     def _places(self, X):
         """Validate labels and return their places, -1 for those never seen."""
-        X = validate_data(self, as_array(X), dtype=None, reset=False)
+        X = validate_data(self, as_labels(X), dtype=None, reset=False)
         return self._rows.index(X[:, :1]), self._cols.index(X[:, 1:])
 
     def predict(self, X):
@@ -207,7 +209,7 @@ class MatrixCompletionRegressor(RegressorMixin, MatrixEstimator):
 
     def _values(self, places, left, right):
         rows, cols = places
-        product = np.einsum("ij,ij->i", left[rows], right[cols])
+        product = product_entries(left, right, rows, cols)
         seen = (rows >= 0) & (cols >= 0)
         offset = self._offsets.at(rows, cols)
         return (offset + np.where(seen, product, 0)).astype(left.dtype)
@@ -302,14 +304,12 @@ class MatrixCompletionRegressor(RegressorMixin, MatrixEstimator):
         ValueError
             If a label was not seen.
         """
-        from skregimes.limits import min_nuclear_norm
-
         check_is_fitted(self)
         rows, cols = self._places(X)
         rest = np.asarray(y, dtype=float) - self._offsets.at(rows, cols)
-        entries = Entries.from_pairs(rows, cols, rest, None, self._shape)
-        least = min_nuclear_norm(entries.csr())
-        return float(np.sum(self.singular_values_, dtype=float) / least.norm - 1)
+        return self._excess(
+            Entries.from_pairs(rows, cols, rest, None, self._shape).csr()
+        )
 
 
 def _check_two_columns(X):

@@ -1,7 +1,9 @@
 """Tables with holes, factorized: codes of rows and completed tables."""
 
+import math
 from itertools import pairwise
 from numbers import Real
+from zlib import crc32
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -14,8 +16,8 @@ from skregimes._sklearn import Interval, StrOptions, fit_context
 from skregimes.matrix._data import ObservedEntries
 from skregimes.matrix._docs import documented
 from skregimes.matrix._face import FLOATS, MatrixEstimator
-from skregimes.matrix._fold_in import FoldIn, row_keys
-from skregimes.networks.factors import kernel_entries
+from skregimes.matrix._fold_in import STRENGTHS, FoldIn, row_keys
+from skregimes.networks.factors import kernel_entries, product_entries
 
 __all__ = ["MatrixFactorizer", "TableEstimator"]
 
@@ -84,12 +86,11 @@ class TableEstimator(TransformerMixin, MatrixEstimator):
         count = np.bincount(entries.cols, minlength=entries.shape[1])
         self.incomplete_features_ = np.flatnonzero(count < entries.shape[0])
         self.row_bias_, self.col_bias_ = data.offsets.row_bias, data.offsets.col_bias
-        self.offset_ = data.offsets.intercept + self.col_bias_
+        self.offset_ = self._offset_of_columns(data.offsets, count)
         self.n_observed_ = len(entries)
         self._n_features_out = self.n_components_
         rest = data.target - self._product(entries.rows, entries.cols)
-        units = scale[entries.cols]
-        self.reconstruction_err_ = float(np.sqrt(np.mean((rest * units) ** 2)))
+        self.reconstruction_err_ = _rms(rest * scale[entries.cols])
         self._prepare_fold_in(data, outcome.origin)
         self._report(outcome)
         return self
@@ -103,7 +104,7 @@ class TableEstimator(TransformerMixin, MatrixEstimator):
             reset=reset,
             accept_sparse=("csr", "csc", "coo"),
             dtype=FLOATS,
-            ensure_all_finite="allow-nan" if np.isnan(missing) else True,
+            ensure_all_finite="allow-nan",  # NaN beside another mark is refused below
         )
         return Entries.from_matrix(X, missing)
 
@@ -111,10 +112,13 @@ class TableEstimator(TransformerMixin, MatrixEstimator):
         """Return what columns are divided by."""
         return np.ones(entries.shape[1], dtype=entries.values.dtype)
 
+    def _offset_of_columns(self, offsets, count):
+        """Return the offsets of columns with so many observed entries."""
+        return offsets.intercept + offsets.col_bias
+
     def _product(self, rows, cols):
         """Return entries of the fitted matrix without offsets."""
-        left, right = self.embedding_[rows], self.components_.T[cols]
-        return np.einsum("ij,ij->i", left, right)
+        return product_entries(self.embedding_, self.components_.T, rows, cols)
 
     # -- new rows ------------------------------------------------------------------
 
@@ -122,18 +126,19 @@ class TableEstimator(TransformerMixin, MatrixEstimator):
         entries, rest = data.entries, data.target
         decays = self.weight_decay > 0 and self.depth == 2
         top = float(self.singular_values_[0])
-        # Of least squares with a nuclear norm rows have exactly these codes.
-        exact = origin.weight_decay * origin.unit / top if decays and top > 0 else 0.0
         fold_in = FoldIn.build(
             self.components_, self.singular_values_, power=0.5 if decays else 1.0
         )
+        alphas = [*STRENGTHS]
         if self.fold_in_alpha != "auto":
-            fold_in = FoldIn(fold_in.components, fold_in.stretch, self.fold_in_alpha)
-        else:
-            fold_in = fold_in.calibrated(entries, rest, self.embedding_, exact)
-        self._fold_in = fold_in
-        self.fold_in_alpha_ = fold_in.alpha
-        self.fold_in_gap_ = fold_in.gap(entries, rest, self.embedding_)
+            alphas = [self.fold_in_alpha]
+        elif decays and top > 0:
+            # Of least squares with a nuclear norm rows have exactly these codes.
+            alphas.append(origin.weight_decay * origin.unit / top)
+        self._fold_in, self.fold_in_gap_ = fold_in.calibrated(
+            entries, rest, self.embedding_, alphas
+        )
+        self.fold_in_alpha_ = self._fold_in.alpha
         keys = row_keys(entries)
         self._known = {key: row for row, key in reversed([*enumerate(keys)])}
 
@@ -142,13 +147,13 @@ class TableEstimator(TransformerMixin, MatrixEstimator):
         entries = entries.with_values(
             entries.values / self.feature_scale_[entries.cols]
         )
-        bias = self._offsets.new_rows(entries)
-        rest = entries.values - self.offset_[entries.cols] - bias[entries.rows]
-        codes = self._fold_in.codes(entries, rest)
         known = np.array([self._known.get(key, -1) for key in row_keys(entries)])
-        seen = known >= 0
-        codes[seen] = self.embedding_[known[seen]]
-        bias[seen] = self.row_bias_[known[seen]]
+        new = known < 0
+        bias = np.where(new, self._offsets.new_rows(entries), self.row_bias_[known])
+        others = entries.take(new[entries.rows])
+        rest = others.values - self.offset_[others.cols] - bias[others.rows]
+        codes = self._fold_in.codes(others, rest)
+        codes[~new] = self.embedding_[known[~new]]
         return codes, bias
 
     def _completed(self, codes, bias):
@@ -253,14 +258,11 @@ class TableEstimator(TransformerMixin, MatrixEstimator):
             with the observed entries, minus 1. Below zero if the fit does not
             interpolate.
         """
-        from skregimes.limits import min_nuclear_norm
-
         check_is_fitted(self)
         entries = self._entries(X, reset=False)
         offset = self._offsets.at(entries.rows, entries.cols)
         rest = entries.values / self.feature_scale_[entries.cols] - offset
-        least = min_nuclear_norm(entries.with_values(rest).csr())
-        return float(np.sum(self.singular_values_, dtype=float) / least.norm - 1)
+        return self._excess(entries.with_values(rest).csr())
 
     def score(self, X, y=None):
         """Return how well entries held out within rows are predicted.
@@ -290,17 +292,27 @@ class TableEstimator(TransformerMixin, MatrixEstimator):
         rows, cols = entries.rows[hidden], entries.cols[hidden]
         scale, truth = self.feature_scale_[cols], entries.values[hidden]
         error = (truth - table[rows, cols]) / scale
-        spread = truth / scale - self.offset_[cols]
-        total = float(np.sum(spread**2))
-        return 1 - float(np.sum(error**2)) / total if total > 0 else float("nan")
+        spread = _rms(truth / scale - self.offset_[cols])
+        return 1 - (_rms(error) / spread) ** 2 if spread > 0 else float("nan")
+
+
+def _rms(values):
+    """Return the root of the mean square; no square overflows."""
+    largest = float(np.max(np.abs(values))) or 1.0
+    return largest * math.sqrt(np.mean(np.square(values / largest, dtype=float)))
 
 
 def _hide(entries):
-    """Choose entries of each row, the same whatever other rows there are."""
+    """Choose entries of each row, the same whatever other rows there are.
+
+    They depend on the order of the row's entries by size, so that of rows without holes
+    they are not all in the same columns.
+    """
     hidden = np.zeros(len(entries), dtype=bool)
     ends = np.searchsorted(entries.rows, np.arange(entries.shape[0] + 1))
     for start, end in pairwise(ends):
-        order = np.random.RandomState(0).permutation(end - start)
+        by_size = np.argsort(entries.values[start:end], kind="stable")
+        order = np.random.RandomState(crc32(by_size.tobytes())).permutation(end - start)
         # Of a row with few entries one, but never the only one.
         count = max(1, int(_HIDDEN * (end - start))) if end - start > 1 else 0
         hidden[start + order[:count]] = True

@@ -1,5 +1,7 @@
 """Holes of a table filled by matrix factorization."""
 
+import warnings
+
 import numpy as np
 from sklearn.base import OneToOneFeatureMixin
 from sklearn.utils.validation import check_is_fitted
@@ -169,6 +171,20 @@ class MatrixFactorizationImputer(OneToOneFeatureMixin, TableEstimator):
         # What rounding leaves of a constant column is not a deviation.
         scale[scale <= 8 * np.finfo(dtype).eps] = 1.0
         return (scale * peak).astype(dtype)
+
+    def _offset_of_columns(self, offsets, count):
+        offset = super()._offset_of_columns(offsets, count)
+        empty = np.flatnonzero(count == 0)
+        if len(empty):
+            # Other columns say nothing of its units.
+            offset[empty] = 0.0
+            warnings.warn(
+                f"Columns {empty.tolist()} have no observed entry; they are filled "
+                "with 0.",
+                UserWarning,
+                stacklevel=4,
+            )
+        return offset
 
     def transform(self, X):
         """Fill the holes of a table.

@@ -294,9 +294,6 @@ class MatrixSensingRegressor(RegressorMixin, MatrixEstimator):
             The nuclear norm of the fitted matrix over the least one of all matrices
             that fit, minus 1. Below zero if the fit does not interpolate.
         """
-        from skregimes.limits import min_nuclear_norm
-
         check_is_fitted(self)
         X, y = validate_data(self, as_array(X), as_array(y), dtype=FLOATS, reset=False)
-        least = min_nuclear_norm(X - self._x_mean, y - self._y_mean, self.shape_)
-        return float(np.sum(self.singular_values_, dtype=float) / least.norm - 1)
+        return self._excess(X - self._x_mean, y - self._y_mean, self.shape_)

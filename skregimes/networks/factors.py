@@ -27,12 +27,15 @@ __all__ = [
     "kernel_measure",
     "outer",
     "product",
+    "product_entries",
     "product_svd",
 ]
 
 LAWS = ("spectral", "gaussian", "orthogonal", "identity", "lifted")
 # Up to this many entries a dense SVD takes less than a second.
 _SMALL = 1_000_000
+# Numbers gathered at a time.
+_GATHER = 4_000_000
 # Of the arbitrary part of a spectral start. Nobody draws data with it: data made of the
 # very same numbers would span what is to complete them.
 _SEED = 0x5EED_FAC7_0125
@@ -352,6 +355,33 @@ def product(factors):
     """
     left, right = outer(factors)
     return left @ right.T
+
+
+def product_entries(left, right, rows, cols):
+    """Return entries of ``left @ right.T`` without forming it.
+
+    Parameters
+    ----------
+    left : ndarray of shape (d1, width)
+        Left half, as from `outer`.
+    right : ndarray of shape (d2, width)
+        Right half.
+    rows, cols : ndarray of int of shape (n_entries,)
+        Where.
+
+    Returns
+    -------
+    ndarray of shape (n_entries,)
+    """
+    rows, cols = np.broadcast_arrays(rows, cols)
+    if len(left) * len(right) <= rows.size:
+        return (left @ right.T)[rows, cols]
+    found = np.empty(rows.shape, dtype=np.result_type(left, right))
+    step = max(1, _GATHER // max(1, left.shape[1]))
+    for start in range(0, rows.size, step):
+        part = slice(start, start + step)
+        found[part] = np.einsum("ij,ij->i", left[rows[part]], right[cols[part]])
+    return found
 
 
 def product_svd(left, right, rank=None):

@@ -33,12 +33,23 @@ class FactorizationProblem:
         Number L of factors, at least 2.
     weight_decay : float, default=0.0
         Weight of the penalty.
+    start : Tensor, optional
+        Measurements that are subtracted from those of the product. Errors of steps are
+        relative to the target without them.
     """
 
     def __init__(
-        self, measurements, target: Tensor, shape, width, depth, weight_decay=0.0
+        self,
+        measurements,
+        target: Tensor,
+        shape,
+        width,
+        depth,
+        weight_decay=0.0,
+        start: Tensor | None = None,
     ):
-        self.measurements, self.target = measurements, target
+        self.measurements = measurements
+        self.target = target if start is None else target + start
         self.weight_decay = float(weight_decay)
         self.target_norm = _norm(target)
         self._shapes = [
@@ -86,7 +97,8 @@ class FactorizationProblem:
 
     def error(self, theta: Tensor) -> float:
         """Return the sum of squares of what the measurements miss."""
-        return _norm(self.fitted(theta) - self.target) ** 2
+        rest = 2 * self.measurements.unfit
+        return _norm(self.fitted(theta) - self.target) ** 2 + rest
 
     def gradient(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """Return the gradient of the loss, and the loss."""
@@ -105,7 +117,7 @@ class FactorizationProblem:
             back = back @ parts[p]
         into[0].copy_(back)
         residual = residual.view(-1)
-        loss = residual @ residual / 2
+        loss = residual @ residual / 2 + self.measurements.unfit
         if self.weight_decay:
             gradient.add_(theta, alpha=self.weight_decay)
             loss = loss + (self.weight_decay / 2) * (theta @ theta)

@@ -10,6 +10,8 @@ weighted sum of squares is a plain one. They have
     its measurements with the residual. Both multiply matrices by ``@``, no more.
 ``lay_out(values)``
     Given values of the measurements in the shape of ``fitted``, with their weights.
+``unfit``
+    Half the sum of squares of what was measured and no matrix can fit.
 """
 
 import warnings
@@ -43,6 +45,8 @@ class DenseEntries:
     like : Tensor
         Lends its dtype and device.
     """
+
+    unfit = 0.0
 
     def __init__(self, rows, cols, shape, weight, like: Tensor):
         self._place, self._shape, self._like = (rows, cols), tuple(shape), like
@@ -79,6 +83,8 @@ class SparseEntries:
         As in `DenseEntries`.
     """
 
+    unfit = 0.0
+
     def __init__(self, rows, cols, shape, weight, like: Tensor):
         # Sparse products want the narrow integers.
         index = lambda array: to_tensor(array, device=like.device, dtype=torch.int32)
@@ -109,7 +115,9 @@ class SparseEntries:
     def pull_back(self, residual: Tensor):
         """Return the sparse matrix of the weighted residual, and its transpose."""
         values = self._weighted(residual)
-        return _csr(self._rows, values), _csr(self._cols, values[self._by_column])
+        return _csr(self._rows, values), _csr(
+            self._cols, values.index_select(0, self._by_column)
+        )
 
 
 class LinearMeasurements:
@@ -123,10 +131,13 @@ class LinearMeasurements:
         ``(d1, d2)``.
     like : Tensor
         Lends its dtype and device.
+    unfit : float, default=0.0
+        Of measurements that these stand for.
     """
 
-    def __init__(self, A, shape, like: Tensor):
+    def __init__(self, A, shape, like: Tensor, unfit=0.0):
         self._A, self._shape = _tensor(A, like), tuple(shape)
+        self.unfit = unfit
 
     def lay_out(self, values) -> Tensor:
         """Return given inner products, times the roots of their weights."""
