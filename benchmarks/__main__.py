@@ -2,8 +2,20 @@
 
 import sys
 
-from benchmarks import bench_curves, bench_diagonal, bench_real, bench_shallow_relu
+from benchmarks import (
+    bench_curves,
+    bench_diagonal,
+    bench_matrix,
+    bench_real,
+    bench_shallow_relu,
+)
 
-for benchmark in (bench_diagonal, bench_real, bench_shallow_relu, bench_curves):
+for benchmark in (
+    bench_diagonal,
+    bench_real,
+    bench_shallow_relu,
+    bench_curves,
+    bench_matrix,
+):
     print(f"\n## {benchmark.__name__}\n")
     benchmark.main(sys.argv[1:])

@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from sklearn.datasets import load_diabetes, make_sparse_uncorrelated
+from sklearn.datasets import (
+    load_breast_cancer,
+    load_diabetes,
+    load_digits,
+    load_sample_image,
+    make_sparse_uncorrelated,
+)
 from sklearn.preprocessing import PolynomialFeatures
 
 TARGET_SEED = 0
@@ -188,3 +194,31 @@ def load(name):
         raise ValueError(f"No problem called {name!r}; there are {', '.join(problems)}")
     X, y = problems[name].load()
     return np.ascontiguousarray(X, dtype=float), np.asarray(y, dtype=float)
+
+
+# -- tables to hide entries of ---------------------------------------------------------
+
+
+def _digits():
+    X = load_digits().data[:500]
+    return X[:, X.std(axis=0) > 0]
+
+
+def _image():
+    # Every fourth pixel of a photograph, grey.
+    return load_sample_image("china.jpg")[::4, ::4].mean(axis=2) / 255
+
+
+COMPLETE_TABLES = {
+    "cancer": lambda: load_breast_cancer().data,
+    "digits": _digits,
+    "image": _image,
+}
+
+
+def load_table(name):
+    """Return a real table without holes."""
+    if name not in COMPLETE_TABLES:
+        known = ", ".join(COMPLETE_TABLES)
+        raise ValueError(f"No table called {name!r}; there are {known}")
+    return np.asarray(COMPLETE_TABLES[name](), dtype=float)

@@ -6,12 +6,19 @@ from functools import cached_property
 import numpy as np
 from scipy.linalg import orth, pinv
 
+from skregimes._activations import ACTIVATIONS
 from skregimes._samples import Samples, spread_rows
 from skregimes.diagnostics import kernel_richness
 from skregimes.flows.ending import BROKEN
-from skregimes.networks.units import ACTIVATIONS
 
-__all__ = ["Network", "NetworkTrajectory", "Patience", "Record", "affine_columns"]
+__all__ = [
+    "Network",
+    "NetworkTrajectory",
+    "Patience",
+    "Record",
+    "affine_columns",
+    "initial_weights",
+]
 
 # A trajectory holds at most so many numbers; longer ones keep every second point.
 _MOST_NUMBERS = 2**24
@@ -31,6 +38,11 @@ def affine_columns(X, linear, intercept):
     if intercept:
         parts.append(np.ones((len(X), 1)))
     return np.column_stack(parts) if parts else None
+
+
+def initial_weights(hidden, output, alpha):
+    """Return all weights at the start, flat, of those at unit scale."""
+    return alpha * np.concatenate([hidden.ravel(), output.ravel()])
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +68,14 @@ class Network:
 
     def at(self, theta):
         """Return the network with other weights."""
-        return replace(self, theta=theta)
+        net = replace(self, theta=theta)
+        # It belongs to the samples, not to the weights: found once for all of them.
+        vars(net)["_affine_solver"] = self._affine_solver
+        return net
 
     def initial(self):
         """Return the network at its start."""
-        start = np.concatenate([self.hidden0.ravel(), self.output0.ravel()])
-        return self.at(self.alpha * start)
+        return self.at(initial_weights(self.hidden0, self.output0, self.alpha))
 
     @property
     def hidden(self):
@@ -116,23 +130,25 @@ class Network:
         )
 
     @cached_property
+    def _affine_solver(self):
+        """Matrix (d + 1, n) from what the units miss to slopes and intercept."""
+        samples = self.samples
+        solver = np.zeros((samples.X.shape[1] + 1, len(samples.X)))
+        columns = affine_columns(samples.X, *self.columns)
+        if columns is not None:
+            root = np.sqrt(samples.weight)
+            scaled = root[:, None] * columns
+            floor = max(scaled.shape) * np.finfo(float).eps
+            linear, intercept = self.columns
+            learnt = [linear] * samples.X.shape[1] + [intercept]
+            solver[learnt] = pinv(scaled, rtol=floor) * root
+        return solver
+
+    @cached_property
     def affine(self):
         """Slopes (d, q) and intercept (q,) of the profiled part."""
         samples = self.samples
-        d, q = samples.X.shape[1], samples.Y.shape[1]
-        found = np.zeros((d + 1, q))
-        columns = affine_columns(samples.X, *self.columns)
-        if columns is not None:
-            root = np.sqrt(samples.weight)[:, None]
-            missing = root * (samples.Y - self.values(samples.X))
-            scaled = root * columns
-            floor = max(scaled.shape) * np.finfo(float).eps
-            coef = pinv(scaled, rtol=floor) @ missing
-            rows = np.r_[
-                np.arange(d) if self.columns[0] else [],
-                [d] if self.columns[1] else [],
-            ].astype(int)
-            found[rows] = coef
+        found = self._affine_solver @ (samples.Y - self.values(samples.X))
         return found[:-1], found[-1]
 
     def predict(self, X):

@@ -12,15 +12,14 @@ from scipy.linalg import norm
 from scipy.spatial.distance import cdist
 from scipy.special import gammaln, ndtr, owens_t
 
+from skregimes._activations import ACTIVATIONS
+
 __all__ = [
     "curvature_weight",
     "hidden_kernel",
     "output_kernel",
     "shallow_relu_kernel",
 ]
-
-# Slopes for negative and positive arguments.
-_SLOPES = {"relu": (0.0, 1.0), "abs": (-1.0, 1.0), "leaky_relu": (0.01, 1.0)}
 
 
 def shallow_relu_kernel(
@@ -505,9 +504,9 @@ def _real(value, name):
 
 def _slopes(activation):
     """Return the slope for negative arguments and the jump of the slope at zero."""
-    if activation not in _SLOPES:
+    if activation not in ACTIVATIONS:
         raise ValueError(
-            f"activation must be one of {sorted(_SLOPES)}; got {activation!r}."
+            f"activation must be one of {sorted(ACTIVATIONS)}; got {activation!r}."
         )
-    low, high = _SLOPES[activation]
+    low, high = ACTIVATIONS[activation]
     return low, high - low

@@ -13,6 +13,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skregimes._activations import ACTIVATIONS
 from skregimes._arrays import as_array
 from skregimes._base import POINTS_PER_DECADE, FlowEstimator, effective_samples
 from skregimes._relu_network import (
@@ -21,6 +22,7 @@ from skregimes._relu_network import (
     Patience,
     Record,
     affine_columns,
+    initial_weights,
 )
 from skregimes._samples import Samples
 from skregimes._sklearn import Interval, StrOptions, check_sample_weight, fit_context
@@ -38,7 +40,7 @@ from skregimes.flows.ending import BROKEN
 from skregimes.flows.stopping import GCV
 from skregimes.flows.trajectory import interpolate
 from skregimes.kernels import curvature_weight
-from skregimes.networks.units import ACTIVATIONS, draw_units
+from skregimes.networks.units import draw_units
 
 __all__ = ["NetworkTrajectory", "ShallowReLURegressor"]
 
@@ -47,6 +49,9 @@ _FLOATS = [np.float64, np.float32]
 _FIRST_DECADE, _LAST_DECADE = -2, 16
 # Scales and rates beyond this or its inverse overflow on the way.
 _HUGE = 1e200
+# How much less accurate a flow may be that is followed for its held-out score alone:
+# the score's own noise is far larger, and a third of the steps will do.
+_ROUGH = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +154,8 @@ default="stratified"
 
     rtol : float, default=1e-3
         Error of the function on the training set allowed in a step, relative to the
-        target: about the error of the result. Not for "gd".
+        target: about the error of the result. Not for "gd". The flow that held-out
+        samples watch to choose the time may err by ten times as much.
 
     max_iter : int, default=100_000
         Bound on the steps.
@@ -428,7 +434,7 @@ n_targets)
                 alpha = self.init_scale / math.sqrt(samples.y_unit)
         else:
             unit, rate, alpha = last.scale_unit, last.rate, last.alpha
-        start = training.start(alpha)
+        start = initial_weights(hidden, output, alpha)
         square = alpha * alpha
         radius = rate * square + training.growth(start)
         sizes = square, radius or 1.0
@@ -574,12 +580,14 @@ n_targets)
             tol = 0.0
         record = Record(origin, self.units, gcv, watcher)
         degrees = gcv is not None
-        result = self._follow(run, record, bound, tol, random_state, degrees=degrees)
+        result = self._follow(
+            run, record, bound, tol, self.rtol, random_state, degrees=degrees
+        )
         if search is not None and search.status in BROKEN:
             result = replace(result, status=search.status, message=search.message)
         return record, record.close(result)
 
-    def _follow(self, run, on_node, bound, tol, random_state, **options):
+    def _follow(self, run, on_node, bound, tol, rtol, random_state, **options):
         if run.solver == "gd":
             clock = run.origin.clock(self.units)
             options |= {
@@ -591,7 +599,7 @@ n_targets)
             run.origin.theta,
             run.solver,
             max_time=bound,
-            rtol=self.rtol,
+            rtol=rtol,
             tol=tol,
             max_iter=self.max_iter,
             nodes=_nodes(run.origin.time_unit, bound),
@@ -643,7 +651,8 @@ n_targets)
             return patience.over(time, loss, best_time)
 
         part_run = _Run(training, origin, run.solver)
-        result = self._follow(part_run, on_node, bound, self.tol, random_state)
+        rtol = _ROUGH * self.rtol
+        result = self._follow(part_run, on_node, bound, self.tol, rtol, random_state)
         return 0.0 if result.status == "interrupted" else best_time, result
 
     # -- what is known of a fit ----------------------------------------------------

@@ -14,7 +14,16 @@ import pytest
 import skregimes
 
 FLOORS = [
-    {"_arrays", "_border", "_entries", "_offsets", "_samples", "_sklearn", "losses"},
+    {
+        "_activations",
+        "_arrays",
+        "_border",
+        "_entries",
+        "_offsets",
+        "_samples",
+        "_sklearn",
+        "losses",
+    },
     {"datasets", "kernels", "limits", "networks"},
     {"flows"},
     {"diagnostics"},

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -207,7 +208,7 @@ def test_what_the_flow_conserves(init, depth):
         size = sum(np.sum(W**2) for W in model.factors_)
         ends = (model.initial_factors_, model.factors_)
         start, end = (
-            [after.T @ after - before @ before.T for before, after in zip(F, F[1:])]
+            [after.T @ after - before @ before.T for before, after in pairwise(F)]
             for F in ends
         )
         drift.append(

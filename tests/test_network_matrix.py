@@ -93,9 +93,7 @@ each_variant = pytest.mark.parametrize(
 @each_depth
 @each_variant
 def test_gradients_and_losses(kind, depth, weighted, weight_decay):
-    made, loss, _ = problem(
-        kind, depth, weighted=weighted, weight_decay=weight_decay
-    )
+    made, loss, _ = problem(kind, depth, weighted=weighted, weight_decay=weight_decay)
     theta = point(made)
     gradient, value = made.gradient(theta)
     assert_allclose(float(value), float(loss(theta)), rtol=1e-13)
@@ -108,9 +106,7 @@ def test_gradients_and_losses(kind, depth, weighted, weight_decay):
 @each_depth
 @each_variant
 def test_products_with_the_hessian(kind, depth, weighted, weight_decay):
-    made, loss, _ = problem(
-        kind, depth, weighted=weighted, weight_decay=weight_decay
-    )
+    made, loss, _ = problem(kind, depth, weighted=weighted, weight_decay=weight_decay)
     theta, direction = point(made), point(made, seed=2)
     hessian = torch.func.hessian(loss)(theta)
     assert_allclose(made._hessian(theta)(direction), hessian @ direction, atol=1e-11)

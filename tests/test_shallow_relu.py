@@ -17,11 +17,11 @@ from sklearn.callback import ScoringMonitor
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 import skregimes.flows.shallow_relu as training
-from skregimes import ShallowReLURegressor
+from skregimes import ShallowReLURegressor, _relu_network
+from skregimes._activations import ACTIVATIONS
 from skregimes.datasets import make_curve
 from skregimes.diagnostics import kernel_alignment, kernel_change, kernel_richness
 from skregimes.limits import curvature_spline
-from skregimes.networks.units import ACTIVATIONS
 
 # Short flows of small networks, whose error is that of the step.
 SHORT = {"n_hidden": 16, "early_stopping": False, "max_time": 20.0, "random_state": 0}
@@ -460,6 +460,20 @@ def test_the_trajectory():
     for bad in (-1.0, np.nan):
         with pytest.raises(ValueError, match="non-negative"):
             next(model.staged_predict(X, [bad]))
+
+
+@pytest.mark.parametrize(("stopping", "count"), [(False, 1), (True, 2)])
+def test_the_affine_part_is_solved_once_for_a_training_set(
+    monkeypatch, stopping, count
+):
+    solved = []
+    pinv = _relu_network.pinv
+    watched = lambda A, **options: (solved.append(A.shape), pinv(A, **options))[1]
+    monkeypatch.setattr(_relu_network, "pinv", watched)
+    X, y = curve(20, noise=0.3)
+    model = net(early_stopping=stopping).fit(X, y)
+    assert len(list(model.staged_predict(X))) > 10
+    assert solved == [(18, 2), (20, 2)][-count:]
 
 
 def test_targets_share_the_hidden_layer():

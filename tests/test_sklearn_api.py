@@ -7,6 +7,10 @@ from skregimes import (
     DiagonalNetRegressor,
     DiagonalNetRegressorCV,
     InitScaleSearchCV,
+    MatrixCompletionRegressor,
+    MatrixFactorizationImputer,
+    MatrixFactorizer,
+    MatrixSensingRegressor,
     ShallowReLURegressor,
 )
 
@@ -55,6 +59,37 @@ ESTIMATORS = [
     InitScaleSearchCV(
         ShallowReLURegressor(n_hidden=10, rtol=1e-2, random_state=0),
         init_scales=[10.0, 0.3], times=[1.0, 3.0], cv=2,
+    ),
+    MatrixFactorizer(),
+    MatrixFactorizer(
+        depth=3, init="gaussian", early_stopping=False, max_time=50.0, random_state=0
+    ),
+    MatrixFactorizer(
+        2, init="orthogonal", center="both", depth=4, max_time=100.0, weight_decay=0.1
+    ),
+    MatrixFactorizer(
+        solver="gd", init="identity", center="columns", early_stopping=False,
+        init_scale=0.01, max_time=3.0, fold_in_alpha=0.01,
+    ),
+    MatrixFactorizationImputer(),
+    MatrixFactorizationImputer(
+        depth=3, init="lifted", init_scale=1e-3, max_time=30.0, add_indicator=True
+    ),
+    MatrixFactorizationImputer(dtype="float32", standardize=False, center=None),
+    MatrixCompletionRegressor(),
+    MatrixCompletionRegressor(
+        depth=3, center="both", init="orthogonal", early_stopping=False, max_time=20.0
+    ),
+    MatrixCompletionRegressor(
+        init="identity", init_scale=1.0, centered=True, max_time=5.0, center="columns"
+    ),
+    MatrixSensingRegressor(),
+    MatrixSensingRegressor(
+        depth=3, init="gaussian", early_stopping=False, max_time=500.0
+    ),
+    MatrixSensingRegressor(init="lifted", init_scale=0.1, fit_intercept=False),
+    InitScaleSearchCV(
+        MatrixSensingRegressor(), init_scales=[1e-2, 1e-4], times=[10.0, 100.0], cv=2
     ),
 ]  # fmt: skip
 pytestmark = [

@@ -8,6 +8,7 @@ import torch
 from numpy.testing import assert_allclose
 
 from skregimes._border import to_tensor
+from skregimes._relu_network import initial_weights
 from skregimes._samples import Samples
 from skregimes.flows import shallow_relu as module
 from skregimes.flows.chebyshev import chebyshev
@@ -37,6 +38,10 @@ def training(
     return Training.build(
         samples, columns, activation, hidden, np.zeros((m, Y.shape[1])), "cpu"
     )
+
+
+def start_of(network, alpha):
+    return initial_weights(network.hidden.numpy(), network.output.numpy(), alpha)
 
 
 def with_target(network, factor):
@@ -138,7 +143,7 @@ def test_scale_one_is_between_the_regimes(d):
     richness = []
     for scale in (100.0, 1.0, 0.01):
         alpha = np.sqrt(scale * unit)
-        start = network.start(alpha)
+        start = start_of(network, alpha)
         result = network.follow(
             start, "exponential", rtol=1e-2, max_time=100 / (alpha**2 * rate)
         )
@@ -154,19 +159,13 @@ def test_scale_one_is_between_the_regimes(d):
 # -- one door ------------------------------------------------------------------------
 
 
-def test_start_is_a_multiple_of_the_units():
-    network = training(*table(), m=10)
-    theta = network.start(3.0)
-    assert isinstance(theta, np.ndarray)
-    hidden, output = network.problem.unpack(to_tensor(theta))
-    assert_allclose(hidden, 3 * network.hidden)
-    assert not output.any()
-    assert network.n_values == 40
+def test_number_of_values():
+    assert training(*table(q=2), m=10).n_values == 80
 
 
 def test_growth_is_the_problem_s():
     network = training(*table(), m=10)
-    theta = network.start(3.0)
+    theta = start_of(network, 3.0)
     assert network.growth(theta) == network.problem.growth(to_tensor(theta))
 
 
@@ -181,7 +180,7 @@ def test_growth_is_the_problem_s():
 )
 def test_follow_runs_the_flow_on_arrays(solver, flow, options, own):
     network = training(*table(n=10), m=10)
-    start = network.start(2.0)
+    start = start_of(network, 2.0)
     given = start.copy()
     seen = []
     result = network.follow(
@@ -210,7 +209,7 @@ def test_all_solvers_follow_one_flow():
         ("gd", {"learning_rate": 1e-3}),
     ):  # fmt: skip
         result = network.follow(
-            network.start(2.0), solver, max_time=2.0, rtol=1e-4, **options
+            start_of(network, 2.0), solver, max_time=2.0, rtol=1e-4, **options
         )
         ends.append(
             problem.residual(*problem.unpack(to_tensor(np.asarray(result.theta))))
@@ -223,7 +222,7 @@ def test_degrees_are_told():
     network = training(*table(n=10), m=10)
     told = []
     network.follow(
-        network.start(2.0),
+        start_of(network, 2.0),
         "exponential",
         max_time=1.0,
         rtol=1e-3,
@@ -238,7 +237,7 @@ def test_linearization_gap():
     network = training(*table(n=12), m=20)
     gaps = []
     for alpha in (1.0, 30.0, 1000.0):
-        start = network.start(alpha)
+        start = start_of(network, alpha)
         time = 100 / alpha**2
         result = network.follow(start, "exponential", max_time=time, rtol=1e-4)
         end = np.asarray(result.theta)

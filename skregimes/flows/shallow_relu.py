@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import torch
 
+from skregimes._activations import ACTIVATIONS
 from skregimes._border import check_device, to_numpy, to_tensor
 from skregimes._samples import spread_rows
 from skregimes.flows.chebyshev import chebyshev
 from skregimes.flows.descent import descent
 from skregimes.flows.exponential import exponential
 from skregimes.networks.shallow_relu import ShallowReLUProblem
-from skregimes.networks.units import ACTIVATIONS
 
 __all__ = ["MAX_GRAM", "Training", "natural_solver"]
 
@@ -71,10 +71,6 @@ class Training:
     def n_values(self):
         """Number of values of the function on the training set."""
         return self.problem.target.numel()
-
-    def start(self, alpha):
-        """Return the parameters at the start, a flat array."""
-        return to_numpy(alpha * self.problem.pack(self.hidden, self.output))
 
     def units(self):
         """Return the square of the scale in the middle of the transition, and a rate.

@@ -188,7 +188,7 @@ class SensedMatrix:
         return (b @ A).reshape(self.shape)
 
     def split(self, fraction, random_state):
-        n_held = max(1, int(np.ceil(fraction * len(self))))
+        n_held = min(max(1, round(fraction * len(self))), len(self) - 1)
         order = random_state.permutation(len(self))
         parts = np.sort(order[n_held:]), np.sort(order[:n_held])
         return tuple(self._take(rows) for rows in parts)

@@ -327,11 +327,11 @@ class _Record:
         self.seen += 1
         if self.watcher is None:
             return False
-        return self.watcher(0, time * self.origin.rate, loss, self._state(theta, loss))
+        time, raw = time * self.origin.rate, self.origin.loss(loss)
+        return self.watcher(0, time, raw, self._state(theta, raw))
 
     def _state(self, theta, loss):
-        raw = self._raw
-        return lambda: {"factors_": raw(theta), "loss_": self.origin.loss(loss)}
+        return lambda: {"factors_": self._raw(theta), "loss_": loss}
 
     def _raw(self, theta):
         return self.origin.raw(self.problem[0].unpack(theta))

@@ -98,7 +98,10 @@ class SparseEntries:
         )
         self._by_column = to_tensor(by_column, device=like.device)
         self._root = None if weight is None else _tensor(np.sqrt(weight), like)
-        self._pattern = _csr(self._rows, _tensor(np.zeros(len(rows)), like))
+        with warnings.catch_warnings():
+            # torch says once per process that this layout is new.
+            warnings.filterwarnings("ignore", ".*[Ss]parse CSR.*", UserWarning)
+            self._pattern = _csr(self._rows, _tensor(np.zeros(len(rows)), like))
 
     def _weighted(self, values: Tensor) -> Tensor:
         return values if self._root is None else values * self._root
@@ -183,9 +186,6 @@ def _tensor(array, like: Tensor) -> Tensor:
 
 def _csr(pattern, values: Tensor) -> Tensor:
     starts, indices, shape = pattern
-    with warnings.catch_warnings():
-        # torch says once per process that this layout is new.
-        warnings.filterwarnings("ignore", ".*[Ss]parse CSR.*", UserWarning)
-        return torch.sparse_csr_tensor(
-            starts, indices, values, shape, check_invariants=False
-        )
+    return torch.sparse_csr_tensor(
+        starts, indices, values, shape, check_invariants=False
+    )

@@ -2,10 +2,9 @@
 
 import numpy as np
 
-__all__ = ["ACTIVATIONS", "draw_units"]
+from skregimes._activations import ACTIVATIONS
 
-# Slopes below and above zero.
-ACTIVATIONS = {"relu": (0.0, 1.0), "abs": (-1.0, 1.0), "leaky_relu": (0.01, 1.0)}
+__all__ = ["ACTIVATIONS", "draw_units"]
 
 
 def draw_units(law, n_hidden, n_features, bias_scale, random_state):
