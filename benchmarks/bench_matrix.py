@@ -379,8 +379,10 @@ class Counted:
     """
 
     def __init__(self, measurements):
-        self.fitted, self.lay_out = measurements.fitted, measurements.lay_out
         self._measurements, self.count = measurements, 0
+
+    def __getattr__(self, name):
+        return getattr(self._measurements, name)
 
     def pull_back(self, residual):
         self.count += 1

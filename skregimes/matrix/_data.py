@@ -143,6 +143,11 @@ class SensedMatrix:
         return len(self.samples.X)
 
     @property
+    def means(self):
+        """What was subtracted from the known matrices and from the products."""
+        return self.samples.x_shift, float(self.samples.y_shift[0])
+
+    @property
     def weight(self):
         return self.total_weight * self.samples.weight
 

@@ -43,7 +43,9 @@ default="spectral"
     weight_decay : float, default=0.0
         Weight of ``sum_j |W_j|**2 / 2`` in the loss. With "relative" 1 is the least
         that leaves nothing at depth 2. At depth 2 and without early stopping the fit
-        then ends at least squares with a nuclear norm, that of soft-impute.
+        then ends at least squares with a nuclear norm, that of soft-impute. Deeper
+        products shrink to zero unless ``init_scale`` is above about
+        ``weight_decay**(depth / (depth - 2))``.
 
     solver : {{"auto", "chebyshev", "gd"}}, default="auto"
         "chebyshev", which is "auto", follows gradient flow by a stabilised explicit

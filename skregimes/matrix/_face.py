@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from functools import cached_property
+from functools import cached_property, partial
 from numbers import Integral, Real
 
 import numpy as np
@@ -15,7 +15,6 @@ from skregimes._sklearn import Interval, StrOptions
 from skregimes.diagnostics import balancedness, deep_linear_volume, weight_change
 from skregimes.diagnostics.effective_rank import entropy_rank
 from skregimes.flows.ending import BROKEN
-from skregimes.flows.trajectory import interpolate
 from skregimes.matrix._flow import run
 from skregimes.matrix._geometry import kernel_motion
 from skregimes.networks.factors import LAWS, outer, product_svd
@@ -73,31 +72,43 @@ class MatrixEstimator(FlowEstimator):
             raise ValueError(f"dtype={self.dtype!r} must be float64, float32 or None.")
         return dtype
 
-    def _follow(self, data, dtype, shown):
-        """Train on observed data and set the common attributes."""
+    def _follow(self, data, dtype, shown, known):
+        """Train on observed data and set the attributes; ``known`` are some of them."""
         self._refuse_idle()
         random_state = check_random_state(self.random_state)
         watcher = self._watch(*shown)
-        outcome = run(data, self, dtype, random_state, watcher)
+        describe = partial(self._describe, data, known)
+        outcome = run(data, self, dtype, random_state, watcher, describe)
         self._forget()
+        found = describe(outcome.origin, outcome.trajectory)
+        for name, value in found.items():
+            setattr(self, name, value)
         self._store(data, outcome)
         if watcher is not None:
             watcher.finish()
         return outcome
 
+    def _describe(self, data, known, origin, path):
+        """Return the attributes that predictions need, as of the end of a path."""
+        left, right = path.halves(-1)
+        U, s, Vt = product_svd(left.astype(float), right.astype(float), path.rank)
+        cast = lambda array: array.astype(left.dtype, copy=False)
+        return known | {
+            "factors_": path.factors[-1],
+            "n_components_": len(s),
+            "components_": cast(Vt),
+            "singular_values_": cast(s),
+            "embedding_": cast(U * s),
+            "time_": float(path.time[-1]),
+            "loss_": float(path.loss[-1]),
+        }
+
     def _store(self, data, outcome):
         origin, result, path = outcome.origin, outcome.result, outcome.trajectory
         self.trajectory_ = path
-        self.factors_ = path.factors[-1]
         self.initial_factors_ = path.factors[0]
         self._shape = tuple(data.shape)
-        left, right = path.halves(-1)
-        U, s, Vt = product_svd(left.astype(float), right.astype(float), path.rank)
-        dtype = left.dtype
-        self.n_components_ = len(s)
-        self.components_ = Vt.astype(dtype, copy=False)
-        self.singular_values_ = s.astype(dtype, copy=False)
-        self.embedding_ = (U * s).astype(dtype, copy=False)
+        s = self.singular_values_.astype(float)
         self.effective_rank_ = entropy_rank(s)
         self.stable_rank_ = float(np.sum((s / s[0]) ** 2)) if s[0] > 0 else 0.0
         self.solver_ = "gd" if self.solver == "gd" else "chebyshev"
@@ -108,8 +119,6 @@ class MatrixEstimator(FlowEstimator):
         paper, relative = origin.clock("paper"), origin.clock("relative")
         with np.errstate(over="ignore", under="ignore", divide="ignore"):
             self.time_unit_ = float(np.float64(relative) / np.float64(paper))
-        self.time_ = float(path.time[-1])
-        self.loss_ = float(path.loss[-1])
         motion = kernel_motion(self.initial_factors_, self.factors_)
         self.kernel_change_ = motion.change
         self.kernel_alignment_ = motion.alignment
@@ -144,8 +153,19 @@ class MatrixEstimator(FlowEstimator):
                 ConvergenceWarning,
                 stacklevel=4,
             )
-        asked = self.weight_decay == 0 and outcome.validation is None
-        if asked and result.status in ("plateau", "stationary"):
+        size = float(self.singular_values_[0])
+        if self.weight_decay > 0 and self.depth > 2 and size <= _shrunk(origin):
+            warnings.warn(
+                "The penalty shrank all factors to zero, a local minimum for "
+                f"depth={self.depth}: the data pull at a start of init_scale="
+                f"{self.init_scale:g} too weakly. Decrease weight_decay, increase "
+                "init_scale, or use depth=2.",
+                UserWarning,
+                stacklevel=4,
+            )
+        # By whom tol was asked for, of data that ask for anything.
+        asked = outcome.validation is None and self.weight_decay == 0
+        if asked and origin.pull > 0 and result.status in ("plateau", "stationary"):
             width, rank = len(origin.factors[0]), min(self._shape)
             cause = (
                 f"Products of rank n_components={width} cannot fit the data to tol; "
@@ -181,12 +201,7 @@ class MatrixEstimator(FlowEstimator):
         """Yield ``answer(left, right)`` along the trajectory, or at given times."""
         path = self.trajectory_
         stages = np.array([answer(*path.halves(p)) for p in range(len(path))])
-        if times is not None:
-            times = np.atleast_1d(np.asarray(times, dtype=float))
-            if not np.all(times >= 0):
-                raise ValueError("Times must be non-negative numbers.")
-            stages = interpolate(path.time, stages, times)
-        yield from stages
+        yield from path.interpolated(stages, path.time if times is None else times)
 
     def _excess(self, *measured):
         """Return the nuclear norm over the least one that fits, minus 1."""
@@ -202,6 +217,11 @@ class MatrixEstimator(FlowEstimator):
         if at not in ("init", "end"):
             raise ValueError(f"at must be 'init' or 'end', got {at!r}.")
         return self.factors_ if at == "end" else self.initial_factors_
+
+
+def _shrunk(origin):
+    """Return what the product is below if the factors only shrank."""
+    return origin.scale * origin.unit if origin.pull > 0 else -1.0
 
 
 def _product_norm(origin):

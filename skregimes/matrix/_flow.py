@@ -33,6 +33,8 @@ _MOST_NUMBERS, _MOST_POINTS = 5_000_000, 400
 # Factor in time without progress after which a flow that could fit the data gives up,
 # and one whose factors are too narrow.
 _PATIENT, _IMPATIENT = 1e4, 1e2
+# Product over data below which factors that the penalty shrinks are done with.
+_NOTHING = 1e-12
 # Entries of a matrix whose dense decomposition takes no time.
 _DENSE_SVD = 250_000
 
@@ -57,8 +59,9 @@ class Origin:
         Rate of the fastest direction at the start.
     weight_decay : float
         Weight of the penalty.
-    shrinks : bool
-        Whether the penalty is so strong that zero is the minimum.
+    pull : float
+        Largest rate at which data pull at a factor of size one, 0 if there is nothing
+        to learn.
     centered : bool
         Whether the product of the start is subtracted.
     """
@@ -70,7 +73,7 @@ class Origin:
     scale: float
     rate: float
     weight_decay: float
-    shrinks: bool
+    pull: float
     centered: bool
 
     @classmethod
@@ -105,9 +108,8 @@ class Origin:
                     "use units='relative', or scale the data."
                 )
             decay = params.weight_decay / pace
-        shrinks = depth == 2 and decay >= pull and not params.centered
         return cls(
-            unit, norm, factors, alpha, scale, rate, decay, shrinks, params.centered
+            unit, norm, factors, alpha, scale, rate, decay, pull, params.centered
         )
 
     def of_part(self, part, share, params):
@@ -127,6 +129,21 @@ class Origin:
     @property
     def depth(self):
         return len(self.factors)
+
+    def vanishes(self, size):
+        """Return whether factors of this norm are next to nothing and only shrink.
+
+        Beyond depth 2 what grows, grows in proportion to the other factors' size.
+        """
+        depth = self.depth
+        pull = (self.pull + size**depth) * size ** (depth - 2)
+        shrinks = depth > 2 and not self.centered and pull < self.weight_decay
+        return shrinks and size**depth < _NOTHING
+
+    @property
+    def shrinks(self):
+        """Whether the penalty is so strong that zero is known to be the minimum."""
+        return self.depth == 2 and self.weight_decay >= self.pull and not self.centered
 
     def clock(self, units):
         """Return how much of the time inside is one unit of time outside."""
@@ -199,7 +216,7 @@ class Outcome:
         return self.trajectory.factors[-1]
 
 
-def run(data, params, dtype, random_state, watcher=None):
+def run(data, params, dtype, random_state, watcher, describe):
     """Follow the flow that an estimator's parameters describe.
 
     Parameters
@@ -212,8 +229,11 @@ def run(data, params, dtype, random_state, watcher=None):
         Of the arithmetic.
     random_state : RandomState
         Source of the start and of the held-out part.
-    watcher : callable, optional
+    watcher : callable or None
         Told of the flow of all data.
+    describe : callable
+        Given the origin and a trajectory, what an estimator needs to predict as of its
+        last point, for the watcher.
 
     Returns
     -------
@@ -228,7 +248,7 @@ def run(data, params, dtype, random_state, watcher=None):
     if stops_early:
         search = Search.run(flow, data, bound, random_state)
         bound, tol = search.time, 0.0
-    record = _Record(flow.pose(origin, data), origin, params, watcher)
+    record = _Record(flow.pose(origin, data), origin, params, watcher, describe)
     if search is not None and search.interrupted is not None:
         start, result = search.interrupted
         record(0.0, *start)
@@ -267,6 +287,8 @@ class _Flow:
 
         problem, theta = posed
         params, origin = self.params, self.origin
+        if origin.weight_decay:
+            on_node = self._until_nothing_is_left(on_node)
         narrow = len(origin.factors[0]) < min(
             len(origin.factors[-1]), origin.factors[0].shape[1]
         )
@@ -295,7 +317,7 @@ class _Flow:
             if rate is not None:
                 rate = rate * origin.clock(params.units)
             result = descent(problem, theta, learning_rate=rate, **options)
-        if result.status == "stationary" and result.time == 0:
+        if result.status == "stationary" and result.time == 0 and origin.pull > 0:
             raise ValueError(
                 f"The gradient is zero at the start, init={params.init!r} with "
                 f"init_scale={params.init_scale:g} in {self.dtype.name}, and nothing "
@@ -304,13 +326,20 @@ class _Flow:
             )
         return result
 
+    def _until_nothing_is_left(self, on_node):
+        def tell(time, theta, loss):
+            stop = on_node(time, theta, loss)
+            return stop or self.origin.vanishes(float(theta.norm()))
+
+        return tell
+
 
 class _Record:
     """Points of a flow, thinned out when they become many."""
 
-    def __init__(self, posed, origin, params, watcher):
+    def __init__(self, posed, origin, params, watcher, describe):
         self.problem, self.origin = posed, origin
-        self.params, self.watcher = params, watcher
+        self.params, self.watcher, self.describe = params, watcher, describe
         self.points: list = []
         self.stride, self.seen = 1, 0
 
@@ -327,26 +356,25 @@ class _Record:
         self.seen += 1
         if self.watcher is None:
             return False
-        time, raw = time * self.origin.rate, self.origin.loss(loss)
-        return self.watcher(0, time, raw, self._state(theta, raw))
-
-    def _state(self, theta, loss):
-        return lambda: {"factors_": self._raw(theta), "loss_": loss}
-
-    def _raw(self, theta):
-        return self.origin.raw(self.problem[0].unpack(theta))
+        start, now = self.points[0], (time, loss, theta)
+        state = lambda: self.describe(self.origin, self._path([start, now]))
+        return self.watcher(0, time * self.origin.rate, self.origin.loss(loss), state)
 
     def trajectory(self, result):
         """Return what was recorded up to the end of the flow."""
         points = [point for point in self.points if point[0] < result.time]
         if not points or result.time > 0:
             points.append((result.time, result.loss, result.theta))
+        return self._path(points)
+
+    def _path(self, points):
         time, loss, theta = zip(*points, strict=True)
+        origin, unpack = self.origin, self.problem[0].unpack
         return FactorTrajectory(
-            np.array(time) / self.origin.clock(self.params.units),
-            np.array([self.origin.loss(value) for value in loss]),
-            [self._raw(parameters) for parameters in theta],
-            self.origin.centered,
+            np.array(time) / origin.clock(self.params.units),
+            np.array([origin.loss(value) for value in loss]),
+            [origin.raw(unpack(parameters)) for parameters in theta],
+            origin.centered,
             self.params.n_components if self.params.init == "lifted" else None,
         )
 

@@ -27,70 +27,76 @@ class Labels:
         Distinct labels; with several columns, those of a label together.
     columns : tuple of ndarray
         Distinct values of each column.
-    codes : ndarray of shape (n_labels,)
-        Numbers of the combinations of them that occur, increasing.
+    steps : tuple of ndarray
+        For each column the combinations with those before it that occur: the number of
+        the combination so far times that of values, plus the number of the value;
+        increasing.
     """
 
     values: np.ndarray
     columns: tuple
-    codes: np.ndarray
+    steps: tuple
 
     @classmethod
     def of(cls, table):
         """Take the distinct rows of a table of shape (n_samples, n_columns)."""
         columns = tuple(_distinct(column) for column in table.T)
-        combined = _combine(table, columns)
-        codes, first = np.unique(combined, return_index=True)
+        steps, number = [], np.zeros(len(table), dtype=np.int64)
+        for column, distinct in zip(table.T, columns):
+            number = number * len(distinct) + _find(distinct, column)
+            step, first, number = np.unique(
+                number, return_index=True, return_inverse=True
+            )
+            steps.append(step)
         values = table[first]
-        return cls(values[:, 0] if len(columns) == 1 else values, columns, codes)
+        values = values[:, 0] if len(columns) == 1 else values
+        return cls(values, columns, tuple(steps))
 
     def __len__(self):
-        return len(self.codes)
+        return len(self.steps[-1])
 
     def index(self, table):
         """Return the number of each row of a table, -1 for labels never seen.
 
         Warns if all are unseen and of another type than those that were seen.
         """
-        found = _find(self.codes, _combine(table, self.columns))
+        found = np.zeros(len(table), dtype=np.int64)
+        for column, distinct, step in zip(table.T, self.columns, self.steps):
+            value = _find(distinct, column)
+            place = _find(step, found * len(distinct) + value)
+            found = np.where((found >= 0) & (value >= 0), place, -1)
         if len(found) and np.all(found < 0):
             for seen, column in zip(self.columns, table.T):
                 _compare_types(seen, column)
         return found
 
 
-def _combine(table, columns):
-    """Return one number a row, -1 where a column has an unknown value."""
-    combined = np.zeros(len(table), dtype=np.int64)
-    known = np.ones(len(table), dtype=bool)
-    for column, distinct in zip(table.T, columns):
-        number = _find(distinct, column)
-        known &= number >= 0
-        combined = combined * len(distinct) + number
-    return np.where(known, combined, -1)
-
-
 def _distinct(column):
     """Return the distinct values of a column, sorted, of mixed types by type first."""
-    try:
+    if column.dtype != object:
         return np.unique(column)
+    values = [*dict.fromkeys(column.tolist())]
+    try:
+        values.sort()
     except TypeError:
-        values = sorted(set(column.tolist()), key=_type_first)
-        distinct = np.empty(len(values), dtype=object)
-        distinct[:] = values
-        return distinct
+        values.sort(key=_type_first)
+    distinct = np.empty(len(values), dtype=object)
+    distinct[:] = values
+    return distinct
 
 
 def _find(distinct, column):
     """Return where values are among distinct ones, -1 for none."""
+    if object in (distinct.dtype, column.dtype):
+        number = {value: k for k, value in enumerate(distinct.tolist())}
+        return np.array([number.get(value, -1) for value in column.tolist()], np.int64)
     if not len(distinct):
         return np.full(len(column), -1)
     try:
         place = np.searchsorted(distinct, column).clip(max=len(distinct) - 1)
-        return np.where(distinct[place] == column, place, -1)
     except TypeError:
-        number = {value: k for k, value in enumerate(distinct.tolist())}
-        return np.array([number.get(value, -1) for value in column.tolist()])
+        return np.full(len(column), -1)
+    return np.where(distinct[place] == column, place, -1)
 
 
 def _compare_types(seen, column):

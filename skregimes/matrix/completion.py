@@ -175,13 +175,19 @@ class MatrixCompletionRegressor(RegressorMixin, MatrixEstimator):
             (len(rows), len(cols)),
         )
         data = ObservedEntries.build(entries, self.center)
+        known = {
+            "_rows": rows,
+            "_cols": cols,
+            "_offsets": data.offsets,
+            "row_labels_": rows.values,
+            "col_labels_": cols.values,
+            "intercept_": float(data.offsets.intercept),
+            "row_bias_": data.offsets.row_bias,
+            "col_bias_": data.offsets.col_bias,
+            "n_observed_": len(entries),
+        }
         shown = (X, y, sample_weight)
-        outcome = self._follow(data, self._dtype(entries.values.dtype), shown)
-        self._rows, self._cols, self._offsets = rows, cols, data.offsets
-        self.row_labels_, self.col_labels_ = rows.values, cols.values
-        self.intercept_ = float(data.offsets.intercept)
-        self.row_bias_, self.col_bias_ = data.offsets.row_bias, data.offsets.col_bias
-        self.n_observed_ = len(entries)
+        outcome = self._follow(data, self._dtype(entries.values.dtype), shown, known)
         self._report(outcome)
         return self
 

@@ -81,19 +81,34 @@ class TableEstimator(TransformerMixin, MatrixEstimator):
         scale = self._scale_of(entries)
         entries = entries.with_values(entries.values / scale[entries.cols])
         data = ObservedEntries.build(entries, self.center)
-        outcome = self._follow(data, self._dtype(entries.values.dtype), (X, y, None))
-        self._offsets, self.feature_scale_ = data.offsets, scale
+        keys = [*enumerate(row_keys(entries))]
         count = np.bincount(entries.cols, minlength=entries.shape[1])
-        self.incomplete_features_ = np.flatnonzero(count < entries.shape[0])
-        self.row_bias_, self.col_bias_ = data.offsets.row_bias, data.offsets.col_bias
-        self.offset_ = self._offset_of_columns(data.offsets, count)
-        self.n_observed_ = len(entries)
-        self._n_features_out = self.n_components_
+        known = {
+            "_offsets": data.offsets,
+            "_known": {key: row for row, key in reversed(keys)},
+            "feature_scale_": scale,
+            "incomplete_features_": np.flatnonzero(count < entries.shape[0]),
+            "row_bias_": data.offsets.row_bias,
+            "col_bias_": data.offsets.col_bias,
+            "offset_": self._offset_of_columns(data.offsets, count),
+            "n_observed_": len(entries),
+        }
+        dtype = self._dtype(entries.values.dtype)
+        outcome = self._follow(data, dtype, (X, y, None), known)
         rest = data.target - self._product(entries.rows, entries.cols)
         self.reconstruction_err_ = _rms(rest * scale[entries.cols])
-        self._prepare_fold_in(data, outcome.origin)
         self._report(outcome)
         return self
+
+    def _describe(self, data, known, origin, path):
+        found = super()._describe(data, known, origin, path)
+        fold_in, gap = self._fold_in_of(data, found, origin)
+        return found | {
+            "_fold_in": fold_in,
+            "fold_in_alpha_": fold_in.alpha,
+            "fold_in_gap_": gap,
+            "_n_features_out": found["n_components_"],
+        }
 
     def _entries(self, X, *, reset):
         """Validate a table and take its entries."""
@@ -122,25 +137,22 @@ class TableEstimator(TransformerMixin, MatrixEstimator):
 
     # -- new rows ------------------------------------------------------------------
 
-    def _prepare_fold_in(self, data, origin):
-        entries, rest = data.entries, data.target
+    def _fold_in_of(self, data, found, origin):
+        """Return the fold-in of a fitted matrix, and its gap on training rows."""
+        values = found["singular_values_"]
         decays = self.weight_decay > 0 and self.depth == 2
-        top = float(self.singular_values_[0])
         fold_in = FoldIn.build(
-            self.components_, self.singular_values_, power=0.5 if decays else 1.0
+            found["components_"], values, power=0.5 if decays else 1.0
         )
         alphas = [*STRENGTHS]
         if self.fold_in_alpha != "auto":
             alphas = [self.fold_in_alpha]
-        elif decays and top > 0:
+        elif decays and values[0] > 0:
             # Of least squares with a nuclear norm rows have exactly these codes.
-            alphas.append(origin.weight_decay * origin.unit / top)
-        self._fold_in, self.fold_in_gap_ = fold_in.calibrated(
-            entries, rest, self.embedding_, alphas
+            alphas.append(origin.weight_decay * origin.unit / float(values[0]))
+        return fold_in.calibrated(
+            data.entries, data.target, found["embedding_"], alphas
         )
-        self.fold_in_alpha_ = self._fold_in.alpha
-        keys = row_keys(entries)
-        self._known = {key: row for row, key in reversed([*enumerate(keys)])}
 
     def _codes(self, entries):
         """Return codes and biases of rows: of those of the training their own."""

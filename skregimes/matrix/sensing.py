@@ -12,6 +12,7 @@ from skregimes._sklearn import check_sample_weight, fit_context
 from skregimes.matrix._data import SensedMatrix
 from skregimes.matrix._docs import documented
 from skregimes.matrix._face import FLOATS, MatrixEstimator
+from skregimes.matrix.trajectory import SensingTrajectory
 from skregimes.networks.factors import kernel_measure
 
 __all__ = ["MatrixSensingRegressor"]
@@ -169,15 +170,25 @@ class MatrixSensingRegressor(RegressorMixin, MatrixEstimator):
         )
         shape = self._shape_of(X.shape[1])
         data = SensedMatrix.build(X, y, weight, shape, center=self.fit_intercept)
-        outcome = self._follow(data, self._dtype(X.dtype), (X, y, sample_weight))
-        samples = data.samples
-        self.shape_ = shape
-        self.coef_matrix_ = self.embedding_ @ self.components_
-        self.coef_ = self.coef_matrix_.ravel()
-        self._x_mean, self._y_mean = samples.x_shift, float(samples.y_shift[0])
-        self.intercept_ = self._intercept(self.coef_)
+        known = {"shape_": shape}
+        shown = (X, y, sample_weight)
+        outcome = self._follow(data, self._dtype(X.dtype), shown, known)
+        path = self.trajectory_
+        self.trajectory_ = SensingTrajectory(
+            path.time, path.loss, path.factors, path.centered, path.rank, *data.means
+        )
         self._report(outcome)
         return self
+
+    def _describe(self, data, known, origin, path):
+        found = super()._describe(data, known, origin, path)
+        matrix = found["embedding_"] @ found["components_"]
+        x_mean, y_mean = data.means
+        return found | {
+            "coef_matrix_": matrix,
+            "coef_": matrix.ravel(),
+            "intercept_": float(y_mean - x_mean @ matrix.ravel()),
+        }
 
     def _shape_of(self, n_features):
         if self.shape is None:
@@ -196,9 +207,6 @@ class MatrixSensingRegressor(RegressorMixin, MatrixEstimator):
                 f"{n_features} features."
             )
         return tuple(int(size) for size in shape)
-
-    def _intercept(self, coef):
-        return float(self._y_mean - self._x_mean @ coef)
 
     def predict(self, X):
         """Predict inner products.
@@ -240,13 +248,10 @@ class MatrixSensingRegressor(RegressorMixin, MatrixEstimator):
         """
         check_is_fitted(self)
         X = validate_data(self, as_array(X), dtype=FLOATS, reset=False)
-
-        def answer(left, right):
-            coef = (left @ right.T).ravel()
-            return X @ coef + self._intercept(coef)
-
-        for stage in self._stages(answer, times):
-            yield stage.astype(X.dtype, copy=False)
+        path = self.trajectory_
+        coefs, intercepts = path.at(path.time if times is None else times)
+        for coef, intercept in zip(coefs, intercepts, strict=True):
+            yield (X @ coef + intercept).astype(X.dtype, copy=False)
 
     def tangent_kernel(self, X, Y=None, *, at="end"):
         """Return the tangent kernel between measurements, closed form.
@@ -296,4 +301,5 @@ class MatrixSensingRegressor(RegressorMixin, MatrixEstimator):
         """
         check_is_fitted(self)
         X, y = validate_data(self, as_array(X), as_array(y), dtype=FLOATS, reset=False)
-        return self._excess(X - self._x_mean, y - self._y_mean, self.shape_)
+        path = self.trajectory_
+        return self._excess(X - path.x_mean, y - path.y_mean, self.shape_)

@@ -5,9 +5,10 @@ from functools import cached_property
 
 import numpy as np
 
+from skregimes.flows.trajectory import interpolate
 from skregimes.networks.factors import outer, product_svd
 
-__all__ = ["FactorTrajectory"]
+__all__ = ["FactorTrajectory", "SensingTrajectory"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +73,80 @@ class FactorTrajectory:
         start = self.factors[0]
         return np.array([kernel_motion(start, now).richness for now in self.factors])
 
+    def interpolated(self, values, times):
+        """Return what is known at the points at any times.
+
+        Parameters
+        ----------
+        values : ndarray of shape (n_points, n_values)
+            Values at the points.
+        times : array-like of shape (n_times,)
+            Times from 0 on; those beyond the last point are answered by it.
+
+        Returns
+        -------
+        ndarray of shape (n_times, n_values)
+            Between the points a monotone cubic in log time.
+
+        Raises
+        ------
+        ValueError
+            If a time is negative or nan.
+        """
+        times = np.atleast_1d(np.asarray(times, dtype=float))
+        if not np.all(times >= 0):
+            raise ValueError("Times must be non-negative numbers.")
+        before = np.searchsorted(self.time, times, "right") - 1
+        if np.all(self.time[before] == times):
+            return values[before]
+        return interpolate(self.time, values, times)
+
     def __len__(self):
         return len(self.time)
 
     def __repr__(self):
         return f"FactorTrajectory({len(self)} points, time 0 to {self.time[-1]:.3g})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SensingTrajectory(FactorTrajectory):
+    """Factors of a matrix that was measured, on their way.
+
+    Parameters
+    ----------
+    time, loss, factors, centered, rank
+        As in `FactorTrajectory`.
+    x_mean : ndarray of shape (d1 * d2,) or float, default=0.0
+        Mean of the measurement matrices, for the intercept.
+    y_mean : float, default=0.0
+        Mean of the measured numbers.
+    """
+
+    x_mean: np.ndarray | float = 0.0
+    y_mean: float = 0.0
+
+    def at(self, times):
+        """Return coefficients and intercepts at any times.
+
+        Parameters
+        ----------
+        times : array-like of shape (n_times,)
+            Times from 0 on; those beyond the last point are answered by it.
+
+        Returns
+        -------
+        coef : ndarray of shape (n_times, d1 * d2)
+            The matrix, row by row; between the recorded points a monotone cubic in log
+            time.
+        intercept : ndarray of shape (n_times,)
+            Intercepts.
+
+        Raises
+        ------
+        ValueError
+            If a time is negative or nan.
+        """
+        halves = (self.halves(point) for point in range(len(self)))
+        coefs = np.array([(left @ right.T).ravel() for left, right in halves])
+        found = self.interpolated(coefs, times)
+        return found, self.y_mean - found @ np.broadcast_to(self.x_mean, found.shape[1])
