@@ -161,7 +161,8 @@ class Network:
 
     def scaled(self, X):
         """Return features as the network sees them."""
-        return (X.astype(float) - self.samples.x_shift) / self.samples.x_scale
+        X = X.astype(float, order="C")  # the layout would show in the last place
+        return (X - self.samples.x_shift) / self.samples.x_scale
 
     def probe_kernel(self):
         """Return the Gram matrix of the tangent kernel on at most 256 samples.

@@ -9,19 +9,24 @@ import pytest
 import torch
 from matrix_reference import distance, multiply, pairs_of, reference_flow, table
 from numpy.testing import assert_allclose
+from sklearn.base import clone
 
 from skregimes import (
     MatrixCompletionRegressor,
     MatrixFactorizer,
     MatrixSensingRegressor,
 )
+from skregimes.flows.descent import descent
 from skregimes.limits import (
     end_to_end_flow,
     min_frobenius_norm,
     min_hypentropy_spectrum,
     min_nuclear_norm,
 )
-from skregimes.networks.factors import kernel_entries, product
+from skregimes.networks import measurements
+from skregimes.networks.factors import compress, draw_factors, kernel_entries, product
+from skregimes.networks.matrix import FactorizationProblem
+from skregimes.networks.measurements import entries
 
 INITS = ("spectral", "gaussian", "orthogonal", "identity", "lifted")
 # The bare flow, to its end.
@@ -394,6 +399,42 @@ def test_widths_beyond_the_sum_of_sides_cost_nothing():
     )
     deep = fit(X, n_components=50, depth=3, init_scale=0.1, max_time=1.0)
     assert [W.shape for W in deep.factors_] == [(50, 6), (50, 50), (8, 50)]
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_compressed_factors_have_the_same_flow(weight_decay):
+    X, _ = table()
+    seen = np.nonzero(~np.isnan(X))
+    wide = draw_factors("gaussian", X.shape, 60, 2, 0.1, random_state=0)
+    ends = []
+    for factors in (wide, compress(wide)):
+        observed = entries(*seen, X.shape, like=torch.empty(0, dtype=torch.float64))
+        problem = FactorizationProblem(
+            observed, observed.lay_out(X[seen]), X.shape, len(factors[0]), 2,
+            weight_decay,
+        )  # fmt: skip
+        result = descent(
+            problem, problem.pack(factors), learning_rate=0.01, max_time=5.0
+        )
+        ends.append(multiply(problem.unpack(result.theta)))
+    assert [len(factors[0]) for factors in (wide, compress(wide))] == [60, 14]
+    assert distance(ends[1], ends[0]) < 1e-12
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_both_roads_lead_to_the_same_fit(monkeypatch, weighted):
+    X, _ = table((30, 20), observed=0.3, noise=0.3)
+    pairs, y = pairs_of(X)
+    weight = np.random.default_rng(0).uniform(0.2, 3, len(y)) if weighted else None
+    model = MatrixCompletionRegressor(depth=3, init_scale=1e-2, random_state=0)
+    dense = clone(model).fit(pairs, y, weight)
+    monkeypatch.setattr(measurements, "_SMALL", 0)
+    monkeypatch.setattr(measurements, "_DENSE_FROM", 1.0)
+    for dtype in ("float64", "float32"):
+        sparse = clone(model).set_params(dtype=dtype).fit(pairs, y, weight)
+        assert type(sparse.factors_[0]) is np.ndarray
+        gap = distance(sparse.to_matrix(), dense.to_matrix())
+        assert gap < (1e-9 if dtype == "float64" else 0.02)
 
 
 # -- gradient descent ------------------------------------------------------------------

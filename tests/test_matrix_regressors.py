@@ -121,23 +121,35 @@ def test_only_ratios_of_weights_matter_but_for_time(factor):
 # -- labels ----------------------------------------------------------------------------
 
 
+def objects(values):
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+LABELS = {
+    "int": np.array([50, -7, 3, 0, 8, 10**12]),
+    "float": np.array([0.5, -1.5, 2.25, np.pi, 1e10, 1e-10]),
+    "str": np.array(["Ann", "Bob", "Cid", "Dee", "Éva", "Zoë"]),
+    "bytes": objects([b"a", b"b", b"", b"ab", b"ba", b"z"]),
+    "mixed": objects(["Ann", 3, 2.5, "7", 7, True]),
+    "tuple": objects([(0, "a"), (0, "b"), (1, "a"), (1,), (), (2, "z")]),
+    # Ordered in part only: of two neither may be the smaller one.
+    "set": objects([frozenset(letters) for letters in ("a", "b", "ab", "", "c", "ac")]),
+    "date": pd.date_range("2024-01-01", periods=6).to_numpy(),
+}
+
+
 def labelled(kind):
     """Pairs with labels of a kind, and the rows and columns they stand for."""
     X, _ = table((6, 5), observed=0.8)
     pairs, y = pairs_of(X)
-    rows = {
-        "int": np.array([50, -7, 3, 0, 8, 10**12]),
-        "float": np.array([0.5, -1.5, 2.25, np.pi, 1e10, 1e-10]),
-        "str": np.array(["Ann", "Bob", "Cid", "Dee", "Éva", "Zoë"]),
-        "mixed": np.array(["Ann", 3, 2.5, "7", 7, True], dtype=object),
-        "date": pd.date_range("2024-01-01", periods=6).to_numpy(),
-    }[kind]
-    columns = np.array(["tea", "milk", "rye", "oat", "fig"], dtype=object)
-    X = pd.DataFrame({"who": rows[pairs[:, 0]], "what": columns[pairs[:, 1]]})
-    return X, y, pairs
+    columns = objects(["tea", "milk", "rye", "oat", "fig"])
+    rows = LABELS[kind][pairs[:, 0]]
+    return pd.DataFrame({"who": rows, "what": columns[pairs[:, 1]]}), y, pairs
 
 
-@pytest.mark.parametrize("kind", ["int", "float", "str", "mixed"])
+@pytest.mark.parametrize("kind", LABELS)
 @pytest.mark.parametrize("form", ["frame", "array", "list"])
 def test_labels_of_any_type(kind, form):
     X, y, pairs = labelled(kind)
@@ -153,11 +165,9 @@ def test_labels_of_any_type(kind, form):
     assert len(model.row_labels_) == 6
     assert len(model.col_labels_) == 5
     table = model.to_matrix()
-    for row, answer in zip(np.asarray(X, dtype=object), model.predict(X), strict=True):
-        place = (
-            [*model.row_labels_].index(row[0]),
-            [*model.col_labels_].index(row[1]),
-        )
+    rows = X if form == "list" else np.asarray(X, dtype=object)
+    for (row, column), answer in zip(rows, model.predict(X), strict=True):
+        place = [*model.row_labels_].index(row), [*model.col_labels_].index(column)
         assert table[place] == pytest.approx(answer)
 
 
@@ -171,6 +181,16 @@ def test_several_columns_are_one_label():
     assert_array_equal(model.col_labels_[4], [1, 1])
     # A combination that was not seen is a new label, though its parts are not.
     assert model.predict([[0, 2, 2]]) == 0
+
+
+def test_as_many_columns_as_you_like():
+    rng = np.random.default_rng(0)
+    labels = rng.standard_normal((500, 40))  # far more combinations than 2**63
+    X = np.column_stack([np.arange(500) % 7, labels])
+    model = complete(X, rng.standard_normal(500), max_time=0.1)
+    assert model.col_labels_.shape == (500, 40)
+    assert np.all(model.predict(X) != 0)
+    assert np.all(model.predict(X[:, [0, *range(40, 0, -1)]]) == 0)
 
 
 @pytest.mark.parametrize("center", [None, "global", "columns", "both"])

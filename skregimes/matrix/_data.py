@@ -125,11 +125,14 @@ class SensedMatrix:
         Shape of the matrix.
     total_weight : float
         Sum of the weights of all samples.
+    center : bool
+        Whether means are subtracted.
     """
 
     samples: Samples
     shape: tuple
     total_weight: float
+    center: bool
 
     @classmethod
     def build(cls, X, y, weight, shape, *, center):
@@ -137,7 +140,7 @@ class SensedMatrix:
         samples = Samples.build(
             X, y.reshape(-1, 1), weight, center=center, standardize=False
         )
-        return cls(samples, tuple(shape), float(weight.sum()))
+        return cls(samples, tuple(shape), float(weight.sum()), center)
 
     def __len__(self):
         return len(self.samples.X)
@@ -196,7 +199,17 @@ class SensedMatrix:
         n_held = min(max(1, round(fraction * len(self))), len(self) - 1)
         order = random_state.permutation(len(self))
         parts = np.sort(order[n_held:]), np.sort(order[:n_held])
-        return tuple(self._take(rows) for rows in parts)
+        train, held = (self._take(rows) for rows in parts)
+        if not self.center:
+            return train, held
+        samples = train.samples
+        x, y = samples.weight @ samples.X, samples.weight @ samples.Y
+        return train._shifted(x, y), held._shifted(x, y)
+
+    def _shifted(self, x, y):
+        samples = self.samples
+        samples = replace(samples, X=samples.X - x, Y=samples.Y - y)
+        return replace(self, samples=samples)
 
     def _take(self, rows):
         samples = self.samples
