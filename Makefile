@@ -50,8 +50,9 @@ demo: $(INSTALLED)
 	$(PY) examples/plot_quickstart.py
 	@test -f $(PICTURE) && echo "Picture saved in $(PICTURE)"
 
-# Two processes of one thread each: small arrays do not profit from more.
-test test-slow: export OMP_NUM_THREADS = 1
+# One thread a process: small arrays do not profit from more, and two can be in each
+# other's way.
+test test-slow docs: export OMP_NUM_THREADS = 1
 
 test: $(INSTALLED)
 	$(PY) -m pytest -n 2

@@ -3,15 +3,16 @@ Fill the holes of a table
 =========================
 
 Thirty measurements of 200 tumours, of which more and more are hidden:
-``MatrixFactorizationImputer`` beside scikit-learn's imputers, all as they come. No rank
-and no strength is chosen by hand: the factorization holds some of the known entries out
-to see when to stop.
+``MatrixFactorizationImputer`` beside scikit-learn's imputers, as they come. No rank and
+no strength is chosen by hand: the factorization holds some of the known entries out to
+see when to stop.
 """
 
 # %%
 # The table is scikit-learn's breast cancer data. ``KNNImputer`` needs columns of
 # one scale, so they are standardised first; the others do not mind. The error is that
-# of the hidden entries, in standard deviations of their column.
+# of the hidden entries, in standard deviations of their column. ``IterativeImputer``
+# does not converge with its own tolerance here, so it has a larger one.
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_breast_cancer
@@ -42,8 +43,10 @@ def error(filled, hidden):
 
 
 # %%
-# One draw of the holes for each share. On other tables the order may be another: the
-# nearer a table is to low rank, the better for a factorization.
+# One draw of the holes for each share; the factorization is ahead by 1 to 9 per cent.
+# The order depends on the table: the nearer it is to low rank, the better for a
+# factorization. On scikit-learn's wine data with 30 per cent hidden, ``KNNImputer``
+# with ten neighbours is as good (0.78 against 0.79).
 errors = {name: [] for name in imputers}
 for share in shares:
     X, hidden = hide(share)

@@ -97,6 +97,6 @@ for ax, depth in zip(axes[1], (2, 3, 4)):
            xlabel="time / time of the first rise")  # fmt: skip
     print(f"80 of 108 entries, depth {depth}: relative error {error:.3f}")
 axes[1, 0].set_ylabel("singular value, 80 of 108 known")
-axes[0, 0].legend(*axes[1, 0].get_legend_handles_labels(), title="singular value",
-                  loc=(0.02, 0.3), fontsize="small")  # fmt: skip
+handles, names = axes[1, 0].get_legend_handles_labels()
+fig.legend(handles, names, title="singular\nvalue", loc="outside right upper")
 plt.show()

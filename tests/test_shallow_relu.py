@@ -568,6 +568,19 @@ def test_held_out_stopping_is_at_the_best_time_of_the_part():
     assert bounded.time_ <= model.time_ / 5 * (1 + 1e-9)
 
 
+def test_the_flow_of_the_held_out_search_is_rougher(monkeypatch):
+    asked = []
+    follow = training.Training.follow
+
+    def watched(self, *args, rtol, **options):
+        asked.append((self.n_values, rtol))
+        return follow(self, *args, rtol=rtol, **options)
+
+    monkeypatch.setattr(training.Training, "follow", watched)
+    net(early_stopping=True, rtol=1e-4).fit(*curve(20, noise=0.3))
+    assert asked == [(18, pytest.approx(1e-3)), (20, 1e-4)]
+
+
 def test_tol_and_max_iter_end_the_flow():
     X, y = curve()
     model = net(30.0, max_time=None, tol=1e-2).fit(X, y)
