@@ -59,34 +59,56 @@ each_kind = pytest.mark.parametrize(
 # -- early stopping --------------------------------------------------------------------
 
 
-def test_held_out_entries_choose_the_time(monkeypatch):
+@pytest.mark.parametrize("init", ["gaussian", "spectral"])
+def test_held_out_entries_choose_the_time(monkeypatch, init):
     monkeypatch.setattr(searching, "_MOST", 1)
     X, _ = table((20, 15), noise=0.4)
-    model = fit(X, early_stopping=True, init="gaussian")
+    model = fit(X, early_stopping=True, init=init, init_scale=0.03)
     curve = model.validation_curve_
     assert model.time_ == pytest.approx(curve[np.argmin(curve[:, 1]), 0])
     assert model.validation_score_ == np.min(curve[:, 1])
     assert 0 < model.time_ < curve[-1, 0]
-    # By hand: the part that was left, in the units of all, to the scaled time.
+    same = {"init": init, "units": "paper", "init_scale": model.alpha_}
+    again = fit(X, **same, rtol=1e-2, max_time=model.time_ * model.time_unit_)
+    assert_allclose(again.complete(), model.complete(), atol=1e-6)
+    # By hand: the flow of the part that was left. Nothing of it has seen the rest.
     random_state = np.random.RandomState(0)
+    for shape in ((15, 15), (20, 15)) if init == "gaussian" else ():
+        random_state.standard_normal(shape)  # the draw of the start comes first
     whole = Entries.from_matrix(X)
-    for shape in ((15, 15), (20, 15)):  # the draw of the start comes first
-        random_state.standard_normal(shape)
     part, held = whole.split(0.1, random_state)
-    same = fit(
-        X, init="gaussian", units="paper", init_scale=model.alpha_, rtol=1e-2,
-        max_time=model.time_ * model.time_unit_,
-    )  # fmt: skip
-    assert_allclose(same.complete(), model.complete(), atol=1e-6)
     share = len(part) / len(whole)
     for index in (5, np.argmin(curve[:, 1]), len(curve) - 1):
-        stopped = fit(
-            part.dense(np.nan), init="gaussian", units="paper", rtol=1e-4,
-            init_scale=model.alpha_, max_iter=100_000, tol=0.0,
-            max_time=curve[index, 0] * model.time_unit_ / share,
-        )  # fmt: skip
+        time = curve[index, 0] * model.time_unit_ / share
+        stopped = fit(part.dense(np.nan), **same, rtol=1e-4, max_time=time, tol=0.0)
         error = stopped.predict_entries(held.rows, held.cols) - held.values
-        assert np.mean(error**2) == pytest.approx(curve[index, 1], rel=0.05)
+        assert np.mean(error**2) == pytest.approx(curve[index, 1], rel=0.03)
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_held_out_measurements_choose_the_time(monkeypatch, fit_intercept):
+    monkeypatch.setattr(searching, "_MOST", 1)
+    A, y = sensing(30, noise=0.5)
+    A, y = A + 1.0, y + 3.0
+    options = {"init": "gaussian", "fit_intercept": fit_intercept, "random_state": 0}
+    model = MatrixSensingRegressor(
+        (4, 5), init_scale=0.01, early_stopping=True, **options
+    ).fit(A, y)
+    curve = model.validation_curve_
+    assert model.time_ == pytest.approx(curve[np.argmin(curve[:, 1]), 0])
+    random_state = np.random.RandomState(0)
+    for shape in ((4, 5), (4, 4)):
+        random_state.standard_normal(shape)
+    order = np.lexsort(A.T[::-1])  # samples are sorted
+    order = order[random_state.permutation(30)]
+    part, held = order[3:], order[:3]
+    for index in (5, np.argmin(curve[:, 1])):
+        stopped = MatrixSensingRegressor(
+            (4, 5), units="paper", init_scale=model.alpha_, early_stopping=False,
+            max_time=curve[index, 0] * model.time_unit_ / 0.9, rtol=1e-4, **options,
+        ).fit(A[part], y[part])  # fmt: skip
+        error = stopped.predict(A[held]) - y[held]
+        assert np.mean(error**2) == pytest.approx(curve[index, 1], rel=0.02)
 
 
 def test_several_parts_are_held_out_of_small_tables():
@@ -280,6 +302,7 @@ def test_deep_products_that_only_shrank_say_so():
     with pytest.warns(UserWarning, match="shrank all factors to zero"):
         model = fit(X, depth=3, weight_decay=0.05)
     assert np.max(np.abs(model.complete())) < 1e-5
+    assert model.n_iter_ < 200  # and not on to where they underflow
     # Where the pull of the data is as large as that of the penalty.
     critical = 0.05**3
     with pytest.warns(UserWarning, match="shrank all factors to zero"):

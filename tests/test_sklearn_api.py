@@ -65,9 +65,11 @@ ESTIMATORS = [
         depth=3, init="gaussian", early_stopping=False, max_time=50.0, random_state=0
     ),
     MatrixFactorizer(
-        2, init="orthogonal", center="both", depth=4, init_scale=1e-3, max_time=100.0
+        2, init="orthogonal", center="both", depth=4, init_scale=1e-3, max_time=10.0
     ),
-    MatrixFactorizer(weight_decay=0.1, center="columns"),
+    MatrixFactorizer(
+        weight_decay=0.1, center="columns", early_stopping=False, max_time=30.0
+    ),
     MatrixFactorizer(
         solver="gd", init="identity", center="columns", early_stopping=False,
         init_scale=0.01, max_time=3.0, fold_in_alpha=0.01,
@@ -76,7 +78,10 @@ ESTIMATORS = [
     MatrixFactorizationImputer(
         depth=3, init="lifted", init_scale=1e-3, max_time=30.0, add_indicator=True
     ),
-    MatrixFactorizationImputer(dtype="float32", standardize=False, center=None),
+    MatrixFactorizationImputer(
+        dtype="float32", standardize=False, center=None, early_stopping=False,
+        max_time=30.0,
+    ),
     MatrixCompletionRegressor(),
     MatrixCompletionRegressor(
         depth=3, center="both", init="orthogonal", early_stopping=False, max_time=20.0
@@ -88,9 +93,11 @@ ESTIMATORS = [
     MatrixSensingRegressor(
         depth=3, init="gaussian", early_stopping=False, max_time=500.0
     ),
-    MatrixSensingRegressor(init="lifted", init_scale=0.1, fit_intercept=False),
+    MatrixSensingRegressor(
+        init="lifted", init_scale=0.1, fit_intercept=False, max_time=10.0
+    ),
     InitScaleSearchCV(
-        MatrixSensingRegressor(), init_scales=[1e-2, 1e-4], times=[10.0, 100.0], cv=2
+        MatrixSensingRegressor(), init_scales=[1e-1, 1e-3], times=[3.0, 10.0], cv=2
     ),
 ]  # fmt: skip
 pytestmark = [
