@@ -182,11 +182,12 @@ class Watcher:
         self.context.call_on_fit_task_begin(**self.shown)
         self.points = {}
 
-    def __call__(self, target, time, loss, state):
+    def __call__(self, target, time, loss, state, message=None):
         """Report a step; ``state()`` gives attributes that predict as of now.
 
         Only the first step beyond each of 12 points a decade of ``time`` (in natural
-        units) is reported. A true answer asks the flow to stop.
+        units) is reported. A true answer asks the flow to stop. ``message`` stands for
+        what is printed of a flow whose time and loss are no floats.
         """
         point = int(np.floor(POINTS_PER_DECADE * np.log10(max(time, 1e-300))))
         before = self.points.get(target)
@@ -198,7 +199,9 @@ class Watcher:
             before is None or decade > before // POINTS_PER_DECADE
         ):
             name = type(self.estimator).__name__
-            print(f"[{name}] target {target}  time {time:9.2e}  loss {loss:9.3e}")  # noqa: T201
+            if message is None:
+                message = f"target {target}  time {time:9.2e}  loss {loss:9.3e}"
+            print(f"[{name}] {message}")  # noqa: T201
         task = self.context.subcontext(task_name="flow")
         task.call_on_fit_task_begin(**self.shown)
         return task.call_on_fit_task_end(**self.shown, reconstruction_attributes=state)

@@ -34,7 +34,9 @@ def diagonal_diagnostics(potential, coef, rows):
     Parameters
     ----------
     potential : DiagonalPotential
-    coef : ndarray of shape (n_features,)
+    coef : ndarray of shape (n_features,) or (n_outputs, n_features)
+        Several outputs have networks of their own, which start alike; what is compared
+        then is the whole of them.
     rows : Rows
         Training features.
 
@@ -44,14 +46,24 @@ def diagonal_diagnostics(potential, coef, rows):
         ``kernel_change`` (inf beyond 1e308), ``kernel_alignment`` and
         ``weight_change``.
     """
+    each = [_compare_kernels(potential, one, rows) for one in np.atleast_2d(coef)]
+    change, growth, alignment = np.array(each).T
+    # Kernels of different outputs are orthogonal, and of one size at the start.
+    size = np.exp(growth - growth.max())
+    alignment = alignment @ size / np.linalg.norm(size) / np.sqrt(len(size))
+    change = np.linalg.norm(change) / np.sqrt(len(size))
+    return {
+        "kernel_change": float(change),
+        "kernel_alignment": float(np.clip(alignment, -1, 1)),
+        "weight_change": _weight_change(potential, coef),
+    }
+
+
+def _compare_kernels(potential, coef, rows):
+    """Return the relative change, the log of the growth, and the cosine."""
     start, end = (log_kernel_weights(potential, coef, at) for at in ("init", "end"))
-    weight_change = _weight_change(potential, coef)
     if rows.rank == 0 or np.array_equal(start, end):
-        return {
-            "kernel_change": 0.0,
-            "kernel_alignment": 1.0,
-            "weight_change": weight_change,
-        }
+        return 0.0, 0.0, 1.0
     top0, top1 = start.max(), end.max()
     K0 = (
         rows.gram
@@ -60,17 +72,13 @@ def diagonal_diagnostics(potential, coef, rows):
     )
     K1 = weighted_gram(rows.XT, np.exp(end - top1))
     size0, size1 = np.linalg.norm(K0), np.linalg.norm(K1)
+    growth = top1 - top0 + np.log(size1) - np.log(size0)
     with np.errstate(over="ignore"):
         if top1 - top0 < 30:
             change = np.linalg.norm(np.exp(top1 - top0) * K1 - K0) / size0
         else:  # K0 is beyond the digits of K1
-            change = np.exp(top1 - top0 + np.log(size1) - np.log(size0))
-    alignment = np.sum((K0 / size0) * (K1 / size1))
-    return {
-        "kernel_change": float(change),
-        "kernel_alignment": float(np.clip(alignment, -1, 1)),
-        "weight_change": weight_change,
-    }
+            change = np.exp(growth)
+    return change, growth, np.sum((K0 / size0) * (K1 / size1))
 
 
 def _weight_change(potential, coef):

@@ -18,7 +18,7 @@ from skregimes.flows.rosenbrock import RODAS4
 from skregimes.flows.rows import weighted_gram
 from skregimes.limits.potentials import DiagonalPotential
 
-__all__ = ["DualPath", "dual_mirror_flow"]
+__all__ = ["DualPath", "Features", "dual_mirror_flow"]
 
 # Coefficients below this share of the largest one-feature fit are resolved absolutely.
 _FLOOR = 1e-2
@@ -92,7 +92,7 @@ class DualPath:
         return dual
 
 
-class _Features:
+class Features:
     """Features shared by all problems, and their weighted Gram matrices."""
 
     def __init__(self, XT, rough=False):
@@ -263,7 +263,7 @@ def dual_mirror_flow(
     """
     n_problems = len(y)
     rough = rtol >= _ROUGH
-    features = _Features(XT, rough)
+    features = Features(XT, rough)
     base = _Problems(features, y, potential)
     scale = np.exp(base.log_rate[:, 0])
     tol = max(tol, _LOSS_FLOOR)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-__all__ = ["Trajectory", "interpolate"]
+__all__ = ["ClassifierTrajectory", "Trajectory", "interpolate"]
 
 
 def interpolate(time, values, times):
@@ -102,3 +102,127 @@ class Trajectory:
 
     def __repr__(self):
         return f"Trajectory({len(self)} points, time 0 to {self.time[-1]:.3g})"
+
+
+@dataclass(frozen=True, eq=False)
+class ClassifierTrajectory:
+    """States of a classifier on its way, in the clock of its loss.
+
+    Times and losses are kept as logarithms: a loss of ``exp(-1e6)`` is reached at a
+    time of about ``exp(1e6)``.
+
+    Parameters
+    ----------
+    log_time : ndarray of shape (n_points,)
+        Natural logs of the flow times, increasing from -inf.
+    log_loss : ndarray of shape (n_points,)
+        Natural logs of the training loss, decreasing.
+    margin : ndarray of shape (n_points,)
+        Least margins of the training samples.
+    richness : ndarray of shape (n_points,)
+        Score in [0, 1]: 0 in the kernel regime, 1 in the rich one.
+    temperature : ndarray of shape (n_points,)
+        What log odds are divided by.
+    coef : ndarray of shape (n_points, n_outputs, n_features)
+        Coefficients, in the units of the data that the flow was given.
+    intercept : ndarray of shape (n_points, n_outputs)
+        Intercepts.
+    """
+
+    log_time: np.ndarray
+    log_loss: np.ndarray
+    margin: np.ndarray
+    richness: np.ndarray
+    temperature: np.ndarray
+    coef: np.ndarray
+    intercept: np.ndarray
+
+    @property
+    def time(self):
+        """Flow times, inf where they overflow."""
+        with np.errstate(over="ignore"):
+            return np.exp(self.log_time)
+
+    def at(self, times):
+        """Return coefficients, intercepts and temperatures at flow times.
+
+        Parameters
+        ----------
+        times : array-like of shape (n_times,)
+            Times from 0 on; those beyond the last point are answered by it.
+
+        Returns
+        -------
+        coef : ndarray of shape (n_times, n_outputs, n_features)
+            Between the points a monotone cubic in log time, exact at the points and
+            between them to about 1e-3 of the final size.
+        intercept : ndarray of shape (n_times, n_outputs)
+            Intercepts.
+        temperature : ndarray of shape (n_times,)
+            Temperatures.
+
+        Raises
+        ------
+        ValueError
+            If a time is negative or nan.
+        """
+        times = np.atleast_1d(np.asarray(times, dtype=float))
+        if not np.all(times >= 0):
+            raise ValueError("Times must be non-negative numbers.")
+        with np.errstate(divide="ignore"):
+            return self._between(self._clock(self.log_time), self._clock(np.log(times)))
+
+    def at_log_loss(self, levels):
+        """Return coefficients, intercepts and temperatures at levels of the loss.
+
+        Parameters
+        ----------
+        levels : array-like of shape (n_levels,)
+            Natural logs of the training loss; levels that were not reached are answered
+            by the nearest end.
+
+        Returns
+        -------
+        coef, intercept, temperature : ndarray
+            As of `at`, a monotone cubic in the log of what the logarithm fell by.
+
+        Raises
+        ------
+        ValueError
+            If a level is nan.
+        """
+        levels = np.atleast_1d(np.asarray(levels, dtype=float))
+        if np.any(np.isnan(levels)):
+            raise ValueError("Levels of the log of the loss must be numbers.")
+        fall = lambda log: np.log1p(np.maximum(self.log_loss[0] - log, 0.0))
+        return self._between(fall(self.log_loss), fall(levels))
+
+    def _clock(self, log_time):
+        first = self.log_time[min(1, len(self) - 1)]
+        return np.logaddexp(log_time, first)
+
+    def _between(self, points, wanted):
+        """Interpolate at places on a clock that has the recorded points."""
+        n = len(self)
+        flat = np.column_stack(
+            [self.coef.reshape(n, -1), self.intercept, np.log(self.temperature)]
+        )
+        # Where rounding made a clock stand still, one point is enough.
+        points, kept = np.unique(points, return_index=True)
+        wanted = np.clip(wanted, points[0], points[-1])
+        if len(points) == 1:
+            found = np.repeat(flat[kept], len(wanted), axis=0)
+        else:
+            found = PchipInterpolator(points, flat[kept])(wanted)
+        outputs = self.intercept.shape[1]
+        coef = found[:, : -outputs - 1].reshape(len(wanted), *self.coef.shape[1:])
+        return coef, found[:, -outputs - 1 : -1], np.exp(found[:, -1])
+
+    def __len__(self):
+        return len(self.log_time)
+
+    def __repr__(self):
+        return (
+            f"ClassifierTrajectory({len(self)} points, log loss {self.log_loss[0]:.3g} "
+            f"to {self.log_loss[-1]:.3g})"
+        )

@@ -10,6 +10,7 @@ from skregimes.limits.potentials import DiagonalPotential, typical_ratio
 
 __all__ = [
     "log_alphas",
+    "log_frozen_time",
     "paper_to_relative",
     "relative_to_paper",
     "scale_unit",
@@ -106,8 +107,21 @@ def time_unit(rows, target, potential):
     size = rows.marginal_coef[target]
     if size == 0:
         return 1.0
+    return float(np.exp(log_frozen_time(potential, pull, size)))
+
+
+def log_frozen_time(potential, pull, size):
+    """Return the log of the first time at which frozen pulls make a coefficient so big.
+
+    Parameters
+    ----------
+    potential : DiagonalPotential
+    pull : ndarray of shape (..., n_features)
+        Sizes of minus the gradient in the coefficients, not all zero.
+    size : float
+        Coefficient to reach from zero.
+    """
     base = DiagonalPotential(potential.depth, potential.log_scale)
-    dual = base.dual_of_theta(base.theta(np.full_like(pull, size)))
+    dual = base.dual_of_theta(base.theta(np.full(pull.shape[-1], size)))
     with np.errstate(divide="ignore", over="ignore"):
-        log = np.log(dual) - base.log_rate - np.log(pull)
-        return float(np.exp(np.min(log)))
+        return float(np.min(np.log(dual) - base.log_rate - np.log(pull)))

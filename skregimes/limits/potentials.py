@@ -159,6 +159,17 @@ class DiagonalPotential:
         with np.errstate(over="ignore"):
             return np.exp(self.log_slope(theta))
 
+    def bend(self, theta):
+        """Return ``d^2 beta / d s^2`` (inf where it overflows)."""
+        if self.depth == 1:
+            return np.zeros_like(theta, dtype=float)
+        if self.depth == 2:
+            return self.coef(theta)
+        k = self.k
+        growth = (k + 1) * (np.tanh(theta) + np.tanh((k + 1) * theta))
+        with np.errstate(over="ignore"):
+            return np.exp(self.log_slope(theta) + 2 * _log_cosh(theta)) * growth
+
     def slope_in_theta(self, theta):
         """Return ``d beta / d theta``."""
         if self.depth <= 2:

@@ -1,0 +1,111 @@
+"""A labelled training set as a linear network sees it, and parts of it to hold out."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from skregimes._base import LinearTable
+
+__all__ = ["LabelledTable", "class_folds"]
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledTable:
+    """Distinct labelled samples, sorted, with all that leads back to those given.
+
+    Samples at one place with one label are one with the sum of their weights: no loss
+    can tell the difference.
+
+    Attributes
+    ----------
+    table : LinearTable
+        Centred and scaled features, and as targets the working response of each output:
+        the residual at the class frequencies over its variance.
+    codes : ndarray of shape (n_distinct,)
+        Numbers of the classes.
+    n_classes : int
+        How many there are.
+    place : ndarray of shape (n_samples,)
+        The distinct sample that each sample is.
+    share : ndarray of shape (n_samples,)
+        Its share of the weight there.
+    """
+
+    table: LinearTable
+    codes: np.ndarray
+    n_classes: int
+    place: np.ndarray
+    share: np.ndarray
+
+    @classmethod
+    def build(cls, X, codes, weight, *, center, standardize):
+        """Merge and scale ``X (n, d)``, ``codes (n,)``, positive ``weight (n,)``."""
+        labelled = np.column_stack([codes.astype(X.dtype), X + 0.0])  # no -0.0
+        labelled, place = np.unique(labelled, axis=0, return_inverse=True)
+        place = place.reshape(-1)
+        merged = np.bincount(place, weight)
+        codes, X = labelled[:, 0].astype(int), labelled[:, 1:]
+        n_classes = codes.max() + 1
+        Y = _responses(codes, merged, n_classes, center)
+        table = LinearTable.build(X, Y, merged, center=center, standardize=standardize)
+        return cls(table, codes, n_classes, place, weight / merged[place])
+
+    @property
+    def weight(self):
+        """Weights of the distinct samples."""
+        return self.table.weight
+
+    @property
+    def X(self):  # noqa: N802
+        """Features as the network sees them, (n_distinct, n_features)."""
+        return self.table.XT.T
+
+    def of_samples(self, values):
+        """Spread ``(..., n_distinct)`` over the samples, by their weights."""
+        return values[..., self.place] * self.share
+
+    def restore(self, coef, intercept):
+        """Return ``coef (..., d)`` and intercepts in the units of the input."""
+        coef = coef / self.table.x_scale
+        return coef, intercept - coef @ self.table.x_mean
+
+
+def _responses(codes, weight, n_classes, center):
+    """Return residuals at the best constant probabilities over their variances."""
+    share = np.bincount(codes, weight) / weight.sum()
+    if not center:
+        share = np.full(n_classes, 1 / n_classes)
+    hot = codes[:, None] == np.arange(n_classes)
+    response = (hot - share) / (share * (1 - share))
+    return response[:, 1:] if n_classes == 2 else response
+
+
+def class_folds(codes, fraction, n_parts, random_state):
+    """Return masks of samples to hold out, disjoint, with a share of each class.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n_samples,)
+        Numbers of the classes.
+    fraction : float
+        Share of each class held out in a part, at least one sample.
+    n_parts : int
+        How many parts, at most.
+    random_state : RandomState
+
+    Returns
+    -------
+    list of ndarray of bool
+        Classes that cannot spare a sample are in none, and there may be fewer parts.
+    """
+    n_folds = max(2, round(1 / fraction))
+    fold = np.full(len(codes), -1)
+    shift = 0
+    for code in range(codes.max() + 1):
+        rows = random_state.permutation(np.flatnonzero(codes == code))
+        if len(rows) > 1:
+            fold[rows] = (np.arange(len(rows)) + shift) % n_folds
+            shift += len(rows)  # small classes take turns
+    parts = [fold == k for k in range(n_folds)]
+    whole = lambda held: set(codes[~held]) == set(codes)
+    return [held for held in parts if held.any() and whole(held)][:n_parts]

@@ -1,0 +1,794 @@
+"""Diagonal linear networks for classification: margins by scale and training loss."""
+
+import warnings
+from dataclasses import dataclass, replace
+from functools import cached_property
+from numbers import Integral, Real
+
+import numpy as np
+from scipy.interpolate import PchipInterpolator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skregimes._arrays import as_array
+from skregimes._base import POINTS_PER_DECADE, FlowEstimator
+from skregimes._classification import (
+    ClassifierFace,
+    encode,
+    log_probabilities,
+    temperature,
+)
+from skregimes._labelled import LabelledTable, class_folds
+from skregimes._sklearn import Interval, StrOptions, check_sample_weight, fit_context
+from skregimes.diagnostics import effective_sparsity
+from skregimes.diagnostics.diagonal import diagonal_diagnostics, log_kernel_weights
+from skregimes.flows.classifier import follow
+from skregimes.flows.loss_clock import ClassifierProblem
+from skregimes.flows.margin_loss import LOSSES, MarginLoss
+from skregimes.flows.rows import Rows
+from skregimes.flows.trajectory import ClassifierTrajectory
+from skregimes.flows.units import log_frozen_time
+from skregimes.limits.margins import Margins
+from skregimes.limits.max_margin import max_margin
+from skregimes.limits.potentials import DiagonalPotential, typical_ratio
+
+__all__ = ["DiagonalNetClassifier"]
+
+_FLOATS = [np.float64, np.float32]
+_BROKEN = {"max_iter", "stalled", "interrupted"}
+_TRAJECTORY_POINTS = 100
+# A trajectory holds at most so many numbers.
+_MOST_NUMBERS = 2**24
+# "auto" stops early where there are so many distinct samples.
+_LEAST_SAMPLES = 20
+# Parts held out one after the other, as long as so few samples were.
+_MOST_PARTS, _FEW_HELD = 5, 1000
+# Where early_stopping=False and nothing else says when to stop: far beyond all other
+# tools, and a matter of milliseconds.
+_LOG_LOSS_TOL = -1e3
+# All but this of the forces are carried by the support.
+_UNSUPPORTED = 1e-3
+
+
+class DiagonalNetClassifierFit(ClassifierFace, FlowEstimator):
+    """What a fitted classifier answers, however it was chosen. Abstract."""
+
+    def _log_odds(self, X):
+        return self._scaled(X, self.coef_, self.intercept_, self.temperature_)
+
+    def _staged_log_odds(self, X, times):
+        path = self.trajectory_
+        stages = (path.coef, path.intercept, path.temperature)
+        if times is not None:
+            stages = path.at(times)
+        for stage in zip(*stages, strict=True):
+            yield self._scaled(X, *stage)
+
+    def _scaled(self, X, coef, intercept, temperature):
+        scores = X @ coef.T + intercept
+        if scores.shape[1] == 1:
+            scores = scores[:, 0]
+        return scores * (_link(self.loss) / temperature)
+
+    def tangent_kernel(self, X, Y=None, *, at="end"):
+        """Return the network's tangent kernel, closed form.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples_X, n_features)
+            Features.
+        Y : array-like of shape (n_samples_Y, n_features), default=None
+            Features; None is ``X``.
+        at : {"init", "end"}, default="end"
+            When: at the initialisation, or where the flow stopped.
+
+        Returns
+        -------
+        ndarray of shape (n_samples_X, n_samples_Y) or (n_classes, ...)
+            Inner products of the gradients of the scores with respect to the weights;
+            of features as the network sees them, centred if there is an intercept.
+            Networks of different classes have no weights in common.
+
+        Raises
+        ------
+        ValueError
+            If ``at`` is unknown.
+        """
+        check_is_fitted(self)
+        if at not in ("init", "end"):
+            raise ValueError(f"at must be 'init' or 'end', got {at!r}.")
+        net = self._network
+        left, right = (
+            (validate_data(self, as_array(A), dtype=_FLOATS, reset=False) - net.x_mean)
+            / net.x_scale
+            for A in (X, X if Y is None else Y)
+        )
+        kernels = np.array(
+            [
+                (left * np.exp(log_kernel_weights(net.potential, coef, at))) @ right.T
+                for coef in net.coef
+            ]
+        )
+        return kernels[0] if len(kernels) == 1 else kernels
+
+    @cached_property
+    def separable_(self):
+        """Whether a hyperplane separates the classes, see the class docstring."""
+        check_is_fitted(self)
+        if self.margin_ > 0:
+            return True
+        if self._at_rest:
+            return False
+        data = self._data()
+        try:
+            max_margin(data.X, data.codes, norm="l1", fit_intercept=self.fit_intercept)
+        except ValueError:
+            return False
+        return True
+
+    @cached_property
+    def excess_l1_margin_(self):
+        """Excess of the l1 norm per margin over the least possible."""
+        return self._excess("l1", 1)
+
+    @cached_property
+    def excess_l2_margin_(self):
+        """Excess of the l2 norm per margin over the least possible."""
+        return self._excess("l2", 2)
+
+    def _excess(self, norm, power):
+        check_is_fitted(self)
+        if self.margin_ <= 0:
+            raise AttributeError(
+                "The fit does not separate the classes, so it has no norm per margin. "
+                "Train to a smaller loss (log_loss_tol), if separable_ is true."
+            )
+        data = self._data()
+        best = max_margin(
+            data.X, data.codes, norm=norm, fit_intercept=self.fit_intercept
+        )
+        size = np.linalg.norm((self._network.coef / self.margin_).ravel(), power)
+        return float(size / best.value - 1)
+
+    def _data(self):
+        if not hasattr(self, "_labelled"):
+            raise AttributeError(
+                "This is computed from the training data, which is not pickled: ask "
+                "for it before pickling."
+            )
+        return self._labelled
+
+    def __dir__(self):
+        # scikit-learn reads all attributes to list them: not these, unasked.
+        lazy = {"excess_l1_margin_", "excess_l2_margin_", "separable_"}
+        lazy -= vars(self).keys()
+        names = [name for name in object.__dir__(self) if name not in lazy]
+        return [name for name in names if hasattr(self, name)]
+
+    def __getstate__(self):
+        """Leave the training data out of pickles."""
+        state = super().__getstate__()
+        return {name: value for name, value in state.items() if name != "_labelled"}
+
+
+class DiagonalNetClassifier(DiagonalNetClassifierFit):
+    """Linear classification by gradient flow on a diagonal network.
+
+    The score of a sample is ``f(x) = <beta, x> + b`` with ``beta = w_plus**depth -
+    w_minus**depth`` elementwise, both halves started at ``alpha * init_shape`` and
+    trained by gradient flow on the mean loss. Two classes have one such network, more
+    have one each, trained together on the multiclass loss. Which separator the flow
+    tends to is decided by the scale **and** by how far the training loss is pushed: a
+    large scale gives the l2 max-margin separator until the loss is astronomically
+    small, a small one soon gives that of sparse coefficients (l1 at depth 2).
+
+    Parameters
+    ----------
+    init_scale : float, default=0.1
+        Scale of the initialisation, the paper's ``alpha``. With ``units="relative"`` it
+        is ``alpha**depth`` over what the data ask for: 1 is the middle of the
+        transition for every table and depth while the loss is of order one. It has no
+        effect at ``depth=1``.
+
+    depth : int, default=2
+        Number of layers ``D >= 1``; 1 is plain logistic regression by gradient flow.
+        At depth >= 3 smaller scales are greedier, and need not tend to the l1 margin.
+
+    units : {"relative", "paper"}, default="relative"
+        Units of ``init_scale`` and of times. With "relative" features are standardised
+        inside and times are multiples of ``time_unit_``. With "paper" the scale is
+        ``alpha``, time is that of ``dw/dt = -grad L``, and features are taken as they
+        are. Either way `coef_` is in the units of the input.
+
+    init_shape : array-like of shape (n_features,), default=None
+        Positive shape of the initial weights, ``alpha * init_shape``; None is all ones.
+
+    standardize : bool, default=None
+        Whether the network sees features divided by their standard deviation; None
+        means yes for ``units="relative"`` and no for "paper".
+
+    loss : {"logistic", "exponential"}, default="logistic"
+        Of the margins ``m_k``, by which the right class leads each wrong one: the
+        cross-entropy ``log(1 + sum_k exp(-m_k))``, or ``sum_k exp(-m_k)``.
+
+    fit_intercept : bool, default=True
+        Fit intercepts, at every time those of least loss, as if they learnt infinitely
+        faster than the weights. The separators that the flow tends to then have a free
+        intercept. (An intercept that learnt at a finite rate would, as the margins
+        grow, become ever smaller in comparison.)
+
+    class_weight : dict or "balanced", default=None
+        Weights of the classes, which multiply those of the samples.
+
+    solver : {"auto", "dual_mirror"}, default="auto"
+        - "dual_mirror" follows the gradient flow itself, in the clock of its loss;
+        - "auto" follows its zero-temperature limit from a loss of ``exp(-1e4)`` on: a
+          sweeping process, in which only samples of least margin push. See
+          ``sweep_error_``.
+
+    early_stopping : "auto" or bool, default="auto"
+        True stops at the time of the best log loss of samples held out,
+        ``validation_fraction`` of each class, up to five such parts one after another
+        while fewer than 1000 samples have been held out; all samples are then fitted to
+        that time. False goes on to ``log_loss_tol`` or ``max_time``. "auto" is True
+        from 20 distinct samples on, if ``log_loss_tol`` and ``max_time`` are None.
+
+    log_loss_tol : float, default=None
+        Natural logarithm of the training loss at which to stop, maybe -1e6. None is no
+        such level, or -1000 where nothing else would ever stop the flow
+        (``early_stopping`` is off and ``max_time=None``).
+
+    max_time : float, default=None
+        Time at which to stop at the latest; None is no bound.
+
+    tol : float, default=1e-9
+        The flow is at rest where forces on the coefficients cancel to this share. It
+        comes to rest on classes that overlap, at the coefficients of maximum
+        likelihood (of least exponential loss).
+
+    rtol : float, default=1e-3
+        Relative error of the coefficients allowed in a step; the error of the result is
+        usually smaller.
+
+    max_iter : int, default=10_000
+        Bound on the steps.
+
+    validation_fraction : float, default=0.1
+        Share of the samples held out, only with early stopping.
+
+    n_iter_no_change : int, default=12
+        Points in time, 12 a decade, without a better score after which the search for
+        the time to stop gives up.
+
+    random_state : int, RandomState instance or None, default=None
+        Source of the held-out samples.
+
+    verbose : int or bool, default=0
+        Print a line for each decade of time that the flow passes.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels, sorted.
+    coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
+        Coefficients in the units of the input; float64, since they may be huge.
+    intercept_ : ndarray of shape (1,) or (n_classes,)
+        Intercepts; several sum to zero.
+    margin_ : float
+        Least margin of the training samples: positive if the fit separates them.
+    log_loss_, loss_ : float
+        Natural logarithm of the training loss, and the loss, which may underflow.
+    temperature_ : float
+        What scores are divided by to be log odds, at least 1. Scores of a separating
+        fit grow without bound and are no probabilities. This is the least temperature
+        at which the mean log loss of the ``n`` training samples is at least
+        ``1 / (n + n_classes)``, as the rule of succession has it; 1 where training
+        stopped before.
+    separable_ : bool
+        Whether a hyperplane separates the classes; if need be by a linear program, and
+        then computed when asked for.
+    support_ : ndarray of shape (n_support,)
+        Samples that carry all but a thousandth of the forces: the support vectors.
+    dual_coef_ : ndarray of shape (1, n_samples) or (n_classes, n_samples)
+        Scaled dual variables, the time integrals of the forces: the link of
+        ``init_shape**(depth - 2) * (dual_coef_ @ X)``, of features as the network sees
+        them, is the coefficient.
+    excess_l1_margin_, excess_l2_margin_ : float
+        By what share the l1 and the l2 norm per margin, of the coefficients that the
+        network sees, exceed the least possible; computed when asked for. An error where
+        the fit does not separate the classes.
+    sweep_error_ : float
+        Relative distance between the flow and its sweeping limit, both per margin,
+        where the limit took over; nan where it did not.
+    richness_ : float
+        0 in the kernel regime, 1 in the rich one: two minus the local degree of
+        homogeneity of the potential that the scale selects.
+    regime_ : str
+        "kernel" (richness below 0.1), "transition" or "rich" (above 0.9).
+    scale_ : float
+        The relative scale, whatever ``units`` is.
+    alpha_, scale_unit_, time_unit_ : float
+        The raw scale, and the factors between relative and raw: ``alpha_**depth =
+        scale_ * scale_unit_``, raw times are ``time_unit_`` times relative ones.
+    log_time_, time_ : float
+        When the flow stopped, in the units of ``units``: the logarithm, and the time,
+        inf where it overflows.
+    kernel_change_, kernel_alignment_ : float
+        ``||K_T - K_0|| / ||K_0||`` of the tangent kernel on the training samples, in
+        the Frobenius norm, and the cosine of the two kernels.
+    weight_change_ : float
+        ``||w_T - w_0|| / ||w_0||``.
+    effective_sparsity_ : float
+        ``(||beta||_1 / ||beta||_2)**2``, of the coefficients that the network sees.
+    validation_curve_ : ndarray of shape (n_points, 2)
+        Times and mean log losses of the held-out samples, only with early stopping.
+    trajectory_ : ClassifierTrajectory
+        About 100 points on the way, in the units of the input.
+    solver_, n_iter_, converged_ : str, int, bool
+        What ran, how many steps, and whether it ended as asked.
+    n_features_in_, feature_names_in_
+        As everywhere in scikit-learn.
+
+    See Also
+    --------
+    DiagonalNetClassifierCV : Chooses the scale and the level of the loss.
+    skregimes.limits.max_margin : The separators that flows tend to.
+
+    References
+    ----------
+    Moroshko, Gunasekar, Woodworth, Lee, Srebro, Soudry, "Implicit Bias in Deep Linear
+    Classification: Initialization Scale vs Training Accuracy", NeurIPS 2020.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from skregimes import DiagonalNetClassifier
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> model = DiagonalNetClassifier(random_state=0).fit(X, y)
+    >>> print(round(model.score(X, y), 2), model.regime_)
+    0.98 transition
+
+    Losses that no float holds:
+
+    >>> model = DiagonalNetClassifier(log_loss_tol=-1e5).fit(X[:100], y[:100])
+    >>> print(f"{model.log_loss_:.0f} {model.loss_} {model.margin_ > 9e4}")
+    -100000 0.0 True
+    """
+
+    _parameter_constraints: dict = {
+        **{
+            name: constraint
+            for name, constraint in FlowEstimator._parameter_constraints.items()
+            if name not in ("learning_rate", "batch_size", "warm_start", "device")
+        },
+        "depth": [Interval(Integral, 1, None, closed="left")],
+        "init_shape": [None, "array-like"],
+        "standardize": [None, "boolean"],
+        "loss": [StrOptions(set(LOSSES))],
+        "class_weight": [None, dict, StrOptions({"balanced"})],
+        "solver": [StrOptions({"auto", "dual_mirror"})],
+        "early_stopping": ["boolean", StrOptions({"auto"})],
+        "log_loss_tol": [None, Interval(Real, None, None, closed="neither")],
+    }
+
+    def __init__(
+        self,
+        init_scale=0.1,
+        *,
+        depth=2,
+        units="relative",
+        init_shape=None,
+        standardize=None,
+        loss="logistic",
+        fit_intercept=True,
+        class_weight=None,
+        solver="auto",
+        early_stopping="auto",
+        log_loss_tol=None,
+        max_time=None,
+        tol=1e-9,
+        rtol=1e-3,
+        max_iter=10_000,
+        validation_fraction=0.1,
+        n_iter_no_change=12,
+        random_state=None,
+        verbose=0,
+    ):
+        self.init_scale = init_scale
+        self.depth = depth
+        self.units = units
+        self.init_shape = init_shape
+        self.standardize = standardize
+        self.loss = loss
+        self.fit_intercept = fit_intercept
+        self.class_weight = class_weight
+        self.solver = solver
+        self.early_stopping = early_stopping
+        self.log_loss_tol = log_loss_tol
+        self.max_time = max_time
+        self.tol = tol
+        self.rtol = rtol
+        self.max_iter = max_iter
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.random_state = random_state
+        self.verbose = verbose
+
+    # -- fitting -------------------------------------------------------------------
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, sample_weight=None):
+        """Follow the flow on training data.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features.
+        y : array-like of shape (n_samples,)
+            Labels of any type, at least two different ones.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the samples' losses. Only their ratios matter, but for the
+            temperature: whole numbers count as repetitions there.
+
+        Returns
+        -------
+        self : DiagonalNetClassifier
+
+        Raises
+        ------
+        ValueError
+            If the data or the combination of parameters make no sense.
+        FloatingPointError
+            If the flow leaves the resolution of float64; its state there is stored.
+        KeyboardInterrupt
+            On Ctrl-C, after what was reached has been stored: the estimator is fitted.
+        """
+        data, classes = self._prepare(X, y, sample_weight)
+        watcher = self._watch(X, y, sample_weight)
+        start = self._start(data)
+        log_max_time = -np.inf if self.max_time is None else np.log(self.max_time)
+        log_max_time = np.inf if self.max_time is None else log_max_time + start.clock
+        curve = None
+        if self._stops_early(data):
+            log_max_time, curve = self._held_out_time(start, log_max_time)
+        path, error = follow(
+            start.problem(),
+            self.solver,
+            log_loss_tol=self._level(curve),
+            log_max_time=log_max_time,
+            on_node=self._reporter(start, classes, watcher),
+            **self._accuracy(),
+        )
+        if curve is not None and len(curve) == 0:
+            path = replace(path, status="interrupted")  # while searching for the time
+        self._store(start, classes, path, error, curve)
+        if watcher is not None:
+            watcher.finish()
+        self._report(path)
+        return self
+
+    def _prepare(self, X, y, sample_weight):
+        """Return the `LabelledTable`, and the labels; sets what validation sets."""
+        X, y = validate_data(self, as_array(X), as_array(y), dtype=_FLOATS)
+        weight = check_sample_weight(
+            sample_weight, X, dtype=np.float64, ensure_non_negative=True
+        )
+        classes, codes, weights = encode(y, weight, self.class_weight)
+        self._used = weight > 0
+        standardize = self.standardize
+        if standardize is None:
+            standardize = self.units == "relative"
+        data = LabelledTable.build(
+            X[self._used],
+            codes,
+            weights,
+            center=self.fit_intercept,
+            standardize=standardize,
+        )
+        return data, classes
+
+    def _accuracy(self):
+        return {"tol": self.tol, "rtol": self.rtol, "max_iter": self.max_iter}
+
+    def _start(self, data):
+        """Return the network at its start, and its units."""
+        shape = np.ones(data.X.shape[1])
+        if self.init_shape is not None:
+            shape = self._checked_shape(len(shape))
+        table = data.table
+        rows = Rows.reduce(table.XT.copy(), table.Y, table.weight)
+        # The scores of the least exponential loss are half the log odds.
+        unit = table.y_unit / _link(self.loss)
+        typical = np.sqrt(np.mean((rows.typical_coef * unit) ** 2))
+        scale_unit = typical_ratio(self.depth) * (typical if typical > 0 else 1.0)
+        log_alpha = np.log(self.init_scale)
+        if self.units == "relative":
+            log_alpha = (log_alpha + np.log(scale_unit)) / self.depth
+        log_scale = log_alpha
+        if self.init_shape is not None:
+            log_scale = log_alpha + np.log(shape)
+        start = _Start(
+            data, rows, DiagonalPotential(self.depth, log_scale), log_alpha,
+            scale_unit, self.loss, self.fit_intercept, 0.0, 0.0,
+        )  # fmt: skip
+        problem = start.problem()
+        first = problem.start().loss
+        pull = np.abs(problem.pull(first)) * np.exp(first.log_force)
+        size = np.max(rows.marginal_coef * unit)
+        log_unit = 0.0
+        if size > 0 and pull.any():
+            log_unit = log_frozen_time(start.potential, pull / problem.shape, size)
+        clock = log_unit if self.units == "relative" else 0.0
+        return replace(start, log_unit=log_unit, clock=clock)
+
+    def _checked_shape(self, n_features):
+        shape = check_array(
+            self.init_shape, ensure_2d=False, dtype=float, input_name="init_shape"
+        )
+        if shape.shape != (n_features,) or np.any(shape <= 0):
+            raise ValueError(
+                f"init_shape must be {n_features} positive numbers, one a feature; got "
+                f"an array of shape {shape.shape}."
+            )
+        return shape
+
+    def _stops_early(self, data):
+        if self.early_stopping != "auto":
+            return self.early_stopping
+        free = self.log_loss_tol is None and self.max_time is None
+        return free and len(data.codes) >= _LEAST_SAMPLES
+
+    def _level(self, curve):
+        """Return the log of the loss at which to stop."""
+        if self.log_loss_tol is not None:
+            return self.log_loss_tol
+        bounded = curve is not None or self.max_time is not None
+        return -np.inf if bounded else _LOG_LOSS_TOL
+
+    def _held_out_time(self, start, log_max_time):
+        """Return the log of the best time on held-out samples, and the scores."""
+        data = start.data
+        random_state = check_random_state(self.random_state)
+        parts = class_folds(
+            data.codes, self.validation_fraction, _MOST_PARTS, random_state
+        )
+        if not parts:
+            raise ValueError(
+                f"early_stopping=True with validation_fraction="
+                f"{self.validation_fraction} finds no class with a sample to spare; "
+                "use early_stopping=False."
+            )
+        level = -np.inf if self.log_loss_tol is None else self.log_loss_tol
+        patience = np.log(10) * self.n_iter_no_change / POINTS_PER_DECADE
+        curves, n_held, rest = [], 0, True
+        for held in parts:
+            curve, path = _held_out_curve(
+                start, held, patience, level, log_max_time, self._accuracy()
+            )
+            if path.status == "interrupted":
+                return -np.inf, np.empty((0, 2))
+            curves.append(curve)
+            rest = rest and path.status == "stationary"
+            n_held += int(np.count_nonzero(held))
+            if n_held >= _FEW_HELD:
+                break
+        last = min(curve[-1, 0] for curve in curves)
+        log_time = np.unique(np.concatenate([curve[:, 0] for curve in curves]))
+        log_time = log_time[log_time <= last]
+        score = np.mean(
+            [PchipInterpolator(*curve.T)(log_time) for curve in curves], axis=0
+        )
+        best = np.argmin(score)
+        found = np.column_stack([np.exp(log_time - start.clock), score])
+        if best == len(score) - 1 and rest:
+            return log_max_time, found  # nothing is gained by stopping
+        return min(log_time[best], log_max_time), found
+
+    def _reporter(self, start, classes, watcher):
+        """Return what the flow is to call at its steps, or None."""
+        if watcher is None:
+            return None
+
+        def on_node(node):
+            log_time = node.log_time - start.log_unit
+            state = lambda: self._answers(start, classes, node)
+            message = f"log time {log_time:9.2f}  log loss {node.loss.log_loss:9.3e}"
+            with np.errstate(over="ignore"):
+                time = min(np.exp(log_time), np.finfo(float).max)
+                loss = np.exp(node.loss.log_loss)
+            return watcher(0, time, loss, state, message)
+
+        return on_node
+
+    # -- what is known of a fit ----------------------------------------------------
+
+    def _store(self, start, classes, path, error, curve):
+        """Set the fitted attributes."""
+        used = self._used
+        self._forget()
+        data, problem, node = start.data, start.problem(), path.nodes[-1]
+        for name, value in self._answers(start, classes, node).items():
+            setattr(self, name, value)
+        self._labelled = data
+        self._at_rest = path.status == "stationary"
+        self._network = _Network(
+            start.potential, node.coef, data.table.x_mean, data.table.x_scale
+        )
+        self.solver_ = "dual_mirror" if np.isnan(error) else "sweeping"
+        self.sweep_error_ = error
+        self.n_iter_ = max(path.n_iter, 1)
+        self.converged_ = path.status not in _BROKEN
+        self.alpha_ = float(np.exp(start.log_alpha))
+        self.scale_unit_ = float(start.scale_unit)
+        self.scale_ = float(
+            np.exp(self.depth * start.log_alpha - np.log(start.scale_unit))
+        )
+        self.time_unit_ = float(np.exp(start.log_unit))
+        if curve is not None:
+            self.validation_curve_ = curve
+        dual = np.zeros((problem.n_outputs, len(used)))
+        dual[:, used] = data.of_samples(problem.dual_of_samples(node))
+        self.dual_coef_ = dual
+        self.support_ = np.flatnonzero(used)[_support(node, data)]
+        self.trajectory_ = self._trajectory(start, path)
+        self.log_time_ = float(self.trajectory_.log_time[-1])
+        self.time_ = float(self.trajectory_.time[-1])
+        self.richness_ = start.potential.richness(node.coef)
+        scores = diagonal_diagnostics(start.potential, node.coef, start.rows)
+        for name, value in scores.items():
+            setattr(self, f"{name}_", value)
+        self.effective_sparsity_ = effective_sparsity(node.coef.ravel())
+
+    def _answers(self, start, classes, node):
+        """Return the attributes that predict, of a node of the flow."""
+        coef, intercept = start.in_input_units(node)
+        return {
+            "classes_": classes,
+            "coef_": coef,
+            "intercept_": intercept,
+            "temperature_": start.temperature(node),
+            "margin_": float(node.loss.margins.min()),
+            "log_loss_": node.loss.log_loss,
+            "loss_": float(np.exp(node.loss.log_loss)),
+        }
+
+    def _trajectory(self, start, path):
+        most = max(2, min(_TRAJECTORY_POINTS, _MOST_NUMBERS // path.nodes[0].coef.size))
+        places = np.linspace(0, len(path.nodes) - 1, min(len(path.nodes), most))
+        nodes = [path.nodes[i] for i in np.unique(places.astype(int))]
+        pairs = [start.in_input_units(node) for node in nodes]
+        return ClassifierTrajectory(
+            log_time=np.array([node.log_time for node in nodes]) - start.clock,
+            log_loss=np.array([node.loss.log_loss for node in nodes]),
+            margin=np.array([node.loss.margins.min() for node in nodes]),
+            richness=np.array([start.potential.richness(n.coef) for n in nodes]),
+            temperature=np.array([start.temperature(node) for node in nodes]),
+            coef=np.array([coef for coef, _ in pairs]),
+            intercept=np.array([intercept for _, intercept in pairs]),
+        )
+
+    def _report(self, path):
+        """Say what a user should know of how the fit ended."""
+        if path.status == "interrupted":
+            raise KeyboardInterrupt("fit was interrupted; what it reached is stored")
+        if path.status == "stalled":
+            raise FloatingPointError(
+                f"Beyond a log loss of {self.log_loss_:.6g} the flow needs steps below "
+                "the resolution of float64; the estimator holds its state there. Use a "
+                "larger init_scale, rtol or log_loss_tol."
+            )
+        if path.status == "max_iter":
+            warnings.warn(
+                f"The flow did not end within max_iter={self.max_iter} steps. Increase "
+                f"max_iter or rtol (now {self.rtol}), or stop it earlier by "
+                "log_loss_tol or max_time.",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+        if self._at_rest and self.log_loss_tol is not None:
+            warnings.warn(
+                f"The classes overlap: the flow came to rest at the log loss "
+                f"{self.log_loss_:.6g}, the least there is, before it reached "
+                f"log_loss_tol={self.log_loss_tol}.",
+                UserWarning,
+                stacklevel=4,
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class _Start:
+    """Networks at their start, on a training set, with their units.
+
+    ``log_unit`` is the log of the unit of time, ``clock`` that of the user's.
+    """
+
+    data: LabelledTable
+    rows: Rows
+    potential: DiagonalPotential
+    log_alpha: float
+    scale_unit: float
+    loss: str
+    fit_intercept: bool
+    log_unit: float
+    clock: float
+
+    def problem(self, train=None):
+        """Return the problem of all distinct samples, or some."""
+        X, codes, weight = self.data.X, self.data.codes, self.data.weight
+        if train is not None:
+            X, codes, weight = X[train], codes[train], weight[train]
+        margins = Margins(codes, self.data.n_classes)
+        loss = MarginLoss(margins, weight / weight.sum(), self.loss)
+        return ClassifierProblem(X, loss, self.potential, self.fit_intercept)
+
+    def in_input_units(self, node):
+        """Return coefficients and intercepts in the units of the input."""
+        return self.data.restore(node.coef, self._intercept(node))
+
+    def log_odds(self, node, which=slice(None)):
+        """Return log odds of some distinct samples, not scaled."""
+        scores = self.data.X[which] @ node.coef.T + self._intercept(node)
+        scores = scores * _link(self.loss)
+        return scores[:, 0] if scores.shape[1] == 1 else scores
+
+    def temperature(self, node, which=slice(None)):
+        """Return the temperature of some distinct samples."""
+        data = self.data
+        return temperature(
+            self.log_odds(node, which), data.codes[which], data.weight[which]
+        )
+
+    def _intercept(self, node):
+        return node.state[:, -1] if self.fit_intercept else np.zeros(len(node.coef))
+
+
+@dataclass(frozen=True, eq=False)
+class _Network:
+    """What the estimator keeps of its networks, in the units in which they live."""
+
+    potential: DiagonalPotential
+    coef: np.ndarray
+    x_mean: np.ndarray
+    x_scale: np.ndarray
+
+
+def _link(loss):
+    """Return the log odds of a unit of score."""
+    return 2.0 if loss == "exponential" else 1.0
+
+
+def _support(node, data):
+    """Return the numbers of the samples that carry all but a share of the forces."""
+    force = np.abs(node.loss.force).max(axis=1)
+    order = np.argsort(-force, kind="stable")
+    carried = np.cumsum(force[order])
+    count = np.searchsorted(carried, (1 - _UNSUPPORTED) * carried[-1]) + 1
+    return np.flatnonzero(np.isin(data.place, order[:count]))
+
+
+def _held_out_curve(start, held, patience, level, log_max_time, accuracy):
+    """Return log times and mean log losses of held-out samples, and the path."""
+    data = start.data
+    weight = data.weight[held] / data.weight[held].sum()
+    codes = data.codes[held]
+    curve = []
+    best = [np.inf, start.log_unit]
+
+    def on_node(node):
+        log_odds = start.log_odds(node, held) / start.temperature(node, ~held)
+        log_p = log_probabilities(log_odds)[np.arange(len(codes)), codes]
+        score = -float(weight @ log_p)
+        curve.append((node.log_time, score))
+        if score < best[0]:
+            best[:] = score, max(node.log_time, start.log_unit)
+        return node.log_time > best[1] + patience
+
+    path, _ = follow(
+        start.problem(~held),
+        log_loss_tol=level,
+        log_max_time=log_max_time,
+        on_node=on_node,
+        **accuracy,
+    )
+    return np.array(curve), path

@@ -1,0 +1,538 @@
+"""Gradient flow of diagonal classifiers, followed in the dual by the clock of the loss.
+
+As for squared errors, the flow of all weights is an ascent in as many variables as
+there are samples (times outputs): ``d nu / dt = force``, coefficients being a function
+of ``X.T nu``. But forces fall like the loss, so that it takes a time of ``exp(1e6)`` to
+reach a loss of ``exp(-1e6)``. Only their ratios matter for the path. Here the clock is
+that of the loss itself: one unit multiplies its logarithm by e (and moves the dual by
+one, while the loss is flat yet). The time of the flow comes out as a logarithm.
+
+The intercept is at every time the one that fits best: an algebraic equation, which the
+Rosenbrock method solves along with the flow.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import scipy.linalg as sla
+from scipy.optimize import brentq
+
+from skregimes.flows.dual_mirror import Features
+from skregimes.flows.margin_loss import LossPoint
+from skregimes.flows.rosenbrock import RODAS4
+
+__all__ = ["ClassifierPath", "ClassifierProblem", "Node", "loss_clock_flow"]
+
+# Coefficients below this share of the largest are resolved absolutely.
+_FLOOR = 1e-2
+# Largest error of the margins that carry the gradient: beyond it a step may leave the
+# slow manifold, on which they stay equal up to logarithms.
+_MARGIN_ERROR = 0.3
+# Share of the tangent kernel's trace that may be left out of the Jacobian.
+_DROP = 1e-10
+# Relative accuracy with which a level of the loss or a time is hit.
+_HIT = 1e-12
+# A step may raise the log of the loss by so much: rounding.
+_SLACK = 1e-9
+_ROUNDING = 1e-14
+_MAX_SOLVES = 60
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """A point of the path; replaced whole, so that an interruption finds it whole.
+
+    Attributes
+    ----------
+    state : ndarray of shape (n_outputs, n_rows + 1) or (n_outputs, n_rows)
+        Scaled dual of each output, its intercept last if there is one.
+    theta, coef : ndarray of shape (n_outputs, n_features)
+        Angles and coefficients.
+    loss : LossPoint
+        The loss there.
+    log_time : float
+        Log of the flow time, -inf at the start.
+    forces : ndarray of shape (n_samples, n_outputs) or None
+        Scaled dual of each sample, integrated: where the state does not hold it.
+    """
+
+    state: np.ndarray
+    theta: np.ndarray
+    coef: np.ndarray
+    loss: LossPoint
+    log_time: float = -np.inf
+    forces: np.ndarray | None = None
+
+    @property
+    def fall(self):
+        """Minus the log of the training loss."""
+        return -self.loss.log_loss
+
+
+class ClassifierProblem:
+    """A training set and the diagonal network, one for each output, that is to fit it.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+        Features as the network sees them.
+    loss : MarginLoss
+        Labels, weights and loss.
+    potential : DiagonalPotential
+        The network's start, unbiased, the same for all outputs.
+    fit_intercept : bool
+        Whether there are intercepts.
+    """
+
+    def __init__(self, X, loss, potential, fit_intercept):
+        self.loss, self.potential, self.fit_intercept = loss, potential, fit_intercept
+        n, d = X.shape
+        self.X = X
+        # More samples than features fold into as many: X = basis @ rows.
+        self.basis: np.ndarray | None = None
+        rows = X
+        if n > d:
+            self.basis, rows = np.linalg.qr(X)
+        self.features = Features(np.ascontiguousarray(rows.T))
+        log_rate = np.asarray(potential.log_rate)
+        self.log_rate = float(log_rate.max())
+        self.shape = np.exp(log_rate - self.log_rate) if log_rate.ndim else 1.0
+        self.n_outputs, self.n_rows = loss.margins.n_outputs, len(rows)
+
+    # -- maps ------------------------------------------------------------------------
+
+    def spread(self, values):
+        """Return values of rows, ``(n_outputs, n_rows)``, as values of samples."""
+        return values.T if self.basis is None else self.basis @ values.T
+
+    def fold(self, values):
+        """Return the transpose of `spread`: ``(n_samples, k)`` to ``(k, n_rows)``."""
+        return values.T if self.basis is None else values.T @ self.basis
+
+    def dual(self, state):
+        """Return the scaled dual ``s`` of the coefficients."""
+        return self.shape * (state[:, : self.n_rows] @ self.features.XT.T)
+
+    def start(self):
+        """Return the node at time zero."""
+        state = np.zeros((self.n_outputs, self.n_rows + self.fit_intercept))
+        if self.fit_intercept:
+            state[:, -1] = self.loss.start(True)
+        node = self.node(state)
+        if self.basis is None:
+            return node
+        return replace(node, forces=np.zeros_like(node.loss.force))
+
+    def scores(self, coef, state):
+        """Return the scores of the samples."""
+        values = self.spread(coef @ self.features.XT)
+        return values + state[:, -1] if self.fit_intercept else values
+
+    def node(self, state):
+        """Return all that is to be known of a state."""
+        theta = self.potential.theta_of_dual(self.dual(state))
+        coef = self.potential.coef(theta)
+        loss = self.loss.at(self.scores(coef, state))
+        return Node(state, theta, coef, loss)
+
+    def dual_of_samples(self, node):
+        """Return the scaled dual of each sample, (n_outputs, n_samples).
+
+        The features' pull on it is the scaled dual of the coefficients, exactly.
+        """
+        state = node.state[:, : self.n_rows]
+        if self.basis is None:
+            return state
+        # What quadrature missed is left to the smallest correction.
+        return node.forces.T + (state - self.fold(node.forces)) @ self.basis.T
+
+    def settle(self, state):
+        """Return a node whose intercept fits exactly, given one that nearly does."""
+        node = self.node(state)
+        if not self.fit_intercept or not np.all(np.isfinite(node.loss.margins)):
+            return node
+        for _ in range(3):
+            slope = node.loss.force.sum(axis=0)
+            if np.max(np.abs(slope)) < 1e-13:
+                break
+            bend = self.loss.curvature(node.loss).sum(axis=0)
+            if self.n_outputs > 1:
+                bend = bend + np.mean(np.diag(bend))  # intercepts add up to zero
+            if not np.all(np.isfinite(bend)):
+                break
+            shift, *_ = np.linalg.lstsq(bend, slope)
+            moved = state.copy()
+            moved[:, -1] += shift
+            trial = self.node(moved)
+            if not trial.loss.log_loss <= node.loss.log_loss:
+                break
+            state, node = moved, trial
+        return node
+
+    # -- the field -------------------------------------------------------------------
+
+    @cached_property
+    def _origin(self):
+        """Log of the loss at the start, and the pull of the features there."""
+        loss = self.start().loss
+        pull = np.max(np.abs(self.pull(loss)))
+        return loss.log_loss, float(pull)
+
+    def rest(self, tol):
+        """Return the pull under which the flow is at rest.
+
+        Features pull on separable data whatever the forces; on others the flow ends
+        where they cancel.
+        """
+        force = np.abs(self.start().loss.force)
+        largest = np.max(self.shape * (force.T @ np.abs(self.X)))
+        return max(tol, _ROUNDING) * largest
+
+    def pull(self, loss):
+        """Return ``shape X.T force``, the speed of ``s`` per unit of total force."""
+        return self.shape * (self.fold(loss.force) @ self.features.XT.T)
+
+    def speed(self, node):
+        """Return ``(scale, w, g, ratio)``: the dual moves by ``scale * force``.
+
+        ``g`` is the fall of the loss per unit of force squared, and ``w`` what it is
+        compared with: ``1 + fall of the log of the loss so far``.
+        """
+        base, least = self._origin
+        pull = self.pull(node.loss)
+        slope = self.potential.slope(node.theta) / self.shape
+        g = float(np.sum(slope * pull**2))
+        ratio = node.loss.ratio
+        w = (1 + base - node.loss.log_loss) * ratio
+        return w / (g + least * w), w, g, ratio
+
+    def field(self, node):
+        """Return the change of the state by the clock, and of log time's rate."""
+        scale, *_ = self.speed(node)
+        change = scale * self.fold(node.loss.force)
+        if self.fit_intercept:
+            balance = node.loss.force.sum(axis=0)
+            if self.n_outputs > 1:
+                balance = balance - node.state[:, -1].mean()
+            change = np.column_stack([change, balance])
+        return change
+
+    def log_pace(self, node):
+        """Return the log of the time that passes in a unit of the clock."""
+        scale, *_ = self.speed(node)
+        return float(np.log(scale) - self.log_rate - node.loss.log_force)
+
+    def jacobian(self, node):
+        """Return the derivative of `field`, closed form, (n_state, n_state)."""
+        k, r = node.state.shape
+        loss, XT = node.loss, self.features.XT
+        scale, w, g, ratio = self.speed(node)
+        den = w / scale
+        slope = self.potential.slope(node.theta) * self.shape
+        mass = slope @ self.features.norms2
+        gram = self.features.gram(slope, _DROP * mass)
+        curvature = self.loss.curvature(loss)
+        # Derivatives of forces: those of rows and, last, their sums.
+        force = self._widen(loss.force)
+        change = np.empty((k, r, k, r))
+        size = np.empty((k, r))  # minus the derivative of log G
+        read = np.einsum("nk,nkl->nl", self.loss.right, curvature)
+        for out in range(k):
+            size[out] = self._narrow(self._widen(read[:, [out]])[0], gram[out])
+            for other in range(k):
+                block = self._squeeze(curvature[:, out, other])
+                change[out, :, other] = -self._narrow(block, gram[other])
+        change += force[:, :, None, None] * size
+        # Derivatives of the log of the loss, of g and of the speed.
+        fall = np.array([self._narrow(f, A) for f, A in zip(force, gram, strict=True)])
+        ahead = self.fold(loss.force)
+        pull = ahead @ XT.T
+        grow = np.einsum("kr,krls->ls", 2 * self._ahead(ahead, gram), change)
+        bend = self.potential.bend(node.theta) * pull**2 * self.shape**2
+        grow[:, : self.n_rows] += bend @ XT
+        fall_w = (ratio - w) * fall / ratio + w * size
+        speed = (g * fall_w - w * grow) / den**2
+        moves = np.ones(r)
+        if self.fit_intercept:
+            moves[-1] = 0.0
+        change *= np.where(moves == 1, scale, 1.0)[:, None, None]
+        change += (force * moves)[:, :, None, None] * speed
+        if self.fit_intercept and k > 1:
+            change[:, -1, :, -1] -= 1 / k
+        return change.reshape(k * r, k * r)
+
+    def _widen(self, values):
+        """Fold ``(n_samples, k)``, and append the sums if there is an intercept."""
+        folded = self.fold(values)
+        if self.fit_intercept:
+            folded = np.column_stack([folded, values.sum(axis=0)])
+        return folded
+
+    def _narrow(self, rows, gram):
+        """Multiply by the derivative of the scores in the state of an output."""
+        out = rows[..., : self.n_rows] @ gram
+        if self.fit_intercept:
+            out = np.concatenate([out, rows[..., -1:]], axis=-1)
+        return out
+
+    def _ahead(self, ahead, gram):
+        out = np.einsum("krs,ks->kr", gram, ahead)
+        return np.column_stack([out, np.zeros(len(out))]) if self.fit_intercept else out
+
+    def _squeeze(self, diagonal):
+        """Return ``W.T diag W`` with ``W`` the basis, and a column of ones."""
+        if self.basis is None:
+            block = np.diag(diagonal)
+            edge = diagonal
+        else:
+            block = (self.basis.T * diagonal) @ self.basis
+            edge = diagonal @ self.basis
+        if not self.fit_intercept:
+            return block
+        return np.block([[block, edge[:, None]], [edge, diagonal.sum()]])
+
+
+@dataclass(frozen=True, eq=False)
+class ClassifierPath:
+    """The flow at the steps that the integrator took.
+
+    Attributes
+    ----------
+    nodes : list of Node
+        From the start on.
+    n_iter : int
+        Accepted and rejected steps.
+    status : str
+        "level", "time", "stationary", "stopped", "max_iter", "stalled" or
+        "interrupted".
+    """
+
+    nodes: list
+    n_iter: int
+    status: str
+
+
+class _Step:
+    """Steps of any length from one node."""
+
+    def __init__(self, problem, node):
+        self.problem, self.node = problem, node
+        self.shape = node.state.shape
+        self.field0 = problem.field(node).ravel()
+        self.pace0 = problem.log_pace(node)
+        self.jacobian = problem.jacobian(node)
+        mass = np.ones(self.shape)
+        if problem.fit_intercept:
+            mass[:, -1] = 0.0
+        self.mass = mass.ravel()
+
+    def _field(self, state):
+        return self.problem.field(self.problem.node(state.reshape(self.shape))).ravel()
+
+    def __call__(self, h):
+        """Return the node at the end of a step, settled, and its error estimate."""
+        matrix = -(h * RODAS4.gamma) * self.jacobian
+        matrix[np.diag_indices_from(matrix)] += self.mass
+        factor = sla.lu_factor(matrix, check_finite=False, overwrite_a=True)
+        new, error = RODAS4.step(
+            self.node.state.ravel(),
+            self.field0,
+            self._field,
+            lambda b: sla.lu_solve(factor, b, check_finite=False),
+            h,
+            self.mass,
+        )
+        if not np.all(np.isfinite(new)):
+            return None, np.inf
+        state = new.reshape(self.shape)
+        node = self.problem.settle(state)
+        if not (np.all(np.isfinite(node.coef)) and np.isfinite(node.loss.log_loss)):
+            return None, np.inf
+        return node, error.reshape(self.shape)
+
+    def timed(self, node, h):
+        """Return the node with its time, by quadrature of the pace over the step."""
+        problem = self.problem
+        ends = self.node.state, node.state
+        slopes = self.field0.reshape(self.shape), problem.field(node)
+        middle = (ends[0] + ends[1]) / 2
+        move = (slopes[0] - slopes[1]) * (h / 8)
+        if problem.fit_intercept:
+            move[:, -1] = 0.0
+        half = problem.settle(middle + move)
+        paces = self.pace0, problem.log_pace(half), problem.log_pace(node)
+        if not np.all(np.isfinite(paces)):
+            paces = self.pace0, (self.pace0 + paces[2]) / 2, paces[2]
+        time = np.logaddexp(self.node.log_time, np.log(h) + _log_mean_exp(*paces))
+        forces = None
+        if self.node.forces is not None:
+            at = [problem.speed(n)[0] * n.loss.force for n in (self.node, half, node)]
+            forces = self.node.forces + (at[0] + 4 * at[1] + at[2]) * (h / 6)
+        return replace(node, log_time=float(time), forces=forces)
+
+
+_KNOTS, _WEIGHTS = np.polynomial.legendre.leggauss(8)
+
+
+def _log_mean_exp(first, middle, last):
+    """Return the log of the mean of ``exp`` of the parabola through three values."""
+    x = (1 + _KNOTS) / 2
+    curve = first * (1 - x) * (1 - 2 * x) + middle * 4 * x * (1 - x)
+    curve = curve + last * x * (2 * x - 1)
+    top = max(first, middle, last)
+    if top - min(first, middle, last) < 20:
+        return top + np.log(_WEIGHTS @ np.exp(curve - top) / 2)
+    # Steep: all that counts is next to the end; the pace is straight on either half.
+    return np.logaddexp(
+        _log_mean_of_line(first, middle), _log_mean_of_line(middle, last)
+    ) - np.log(2)
+
+
+def _log_mean_of_line(first, last):
+    """Return the log of the mean of ``exp`` along a line."""
+    rise = abs(last - first)
+    if rise < 1e-8:
+        return (first + last) / 2
+    return max(first, last) + np.log(-np.expm1(-rise) / rise)
+
+
+@dataclass(frozen=True)
+class _Goal:
+    """Where to stop: a level of the loss, or a time, in logs."""
+
+    log_loss: float
+    log_time: float
+
+    def excess(self, node):
+        """Return by how much a node is beyond the goal; negative before it."""
+        if self.log_time == -np.inf:
+            return np.inf
+        beyond = [-1e300]
+        if np.isfinite(self.log_loss):
+            size = max(1.0, abs(self.log_loss))
+            beyond.append((self.log_loss - node.loss.log_loss) / size)
+        if np.isfinite(self.log_time):
+            size = max(1.0, abs(self.log_time))
+            beyond.append((node.log_time - self.log_time) / size)
+        return max(beyond)
+
+    def reached(self, node):
+        """Return which of the two a node at the goal has reached."""
+        level = np.isfinite(self.log_loss) and (
+            node.loss.log_loss - self.log_loss <= _HIT * 10 * max(1, abs(self.log_loss))
+        )
+        return "level" if level else "time"
+
+
+def _attempt(step, h, rtol):
+    """Return where a step leads, and its error in units of what is allowed."""
+    problem = step.problem
+    with np.errstate(all="ignore"):
+        new, error = step(h)
+        if new is None:
+            return None, np.inf
+        move = problem.potential.slope(new.theta) * problem.dual(error)
+        size = np.abs(new.coef)
+        size = np.max(np.abs(move) / (rtol * (size + _FLOOR * size.max())))
+        lead = problem.loss.margins.of(problem.scores(move, error))
+        lead = np.sqrt(new.loss.shares @ lead**2) / _MARGIN_ERROR
+        size = max(size, lead)
+    rose = new.loss.log_loss - step.node.loss.log_loss > _SLACK
+    if rose or not np.isfinite(size):
+        return None, np.inf
+    return step.timed(new, h), float(size)
+
+
+def _hit(step, goal, node, h):
+    """Return the shorter step that ends at the goal, and its length."""
+    found = {h: node}
+
+    def excess(length):
+        if length not in found:
+            found[length] = step.timed(step(length)[0], length)
+        return max(goal.excess(found[length]), -1e3)
+
+    brentq(
+        excess, 1e-9 * h, h, xtol=1e-15 * h, rtol=1e-15, maxiter=_MAX_SOLVES, disp=False
+    )
+    best = min(found, key=lambda at: abs(goal.excess(found[at])))
+    return found[best], best
+
+
+def loss_clock_flow(
+    problem,
+    *,
+    log_loss_tol=-np.inf,
+    log_max_time=np.inf,
+    tol=1e-9,
+    rtol=1e-3,
+    max_iter=10_000,
+    start=None,
+    on_node=None,
+):
+    """Follow the flow to a level of the loss, a time, or where it comes to rest.
+
+    Parameters
+    ----------
+    problem : ClassifierProblem
+    log_loss_tol : float, default=-inf
+        Log of the training loss at which to stop.
+    log_max_time : float, default=inf
+        Log of the flow time at which to stop.
+    tol : float, default=1e-9
+        Share of its start under which the gradient in the coefficients counts as zero.
+    rtol : float, default=1e-3
+        Relative error allowed in each coefficient in a step.
+    max_iter : int, default=10_000
+        Bound on the steps.
+    start : Node, optional
+        Where to go on from; the start of the problem by default.
+    on_node : callable, optional
+        Called with each accepted `Node`; a true answer stops the flow.
+
+    Returns
+    -------
+    ClassifierPath
+    """
+    node = problem.start() if start is None else start
+    goal = _Goal(log_loss_tol, log_max_time)
+    at_rest = problem.rest(tol)
+    nodes, n_iter, h, status = [node], 0, 0.01, ""
+    if goal.excess(node) >= 0:
+        status = goal.reached(node)
+    try:
+        while not status:
+            if np.max(np.abs(problem.pull(node.loss))) <= at_rest:
+                status = "stationary"
+                break
+            step = _Step(problem, node)
+            while not status:
+                if n_iter >= max_iter:
+                    status = "max_iter"
+                    break
+                n_iter += 1
+                new, size = _attempt(step, h, rtol)
+                if size <= 1:
+                    break
+                h *= (
+                    max(0.2, 0.9 * size ** (-1 / RODAS4.order))
+                    if size < np.inf
+                    else 0.2
+                )
+                if h < 1e-14:
+                    status = "stalled"
+            if status:
+                break
+            if goal.excess(new) > 0:
+                new, h = _hit(step, goal, new, h)
+            if goal.excess(new) >= -_HIT * 10:
+                status = goal.reached(new)
+            node = new
+            nodes.append(node)
+            if on_node is not None and on_node(node) and not status:
+                status = "stopped"
+            h *= min(5.0, 0.9 * max(size, 1e-12) ** (-1 / RODAS4.order))
+    except KeyboardInterrupt:
+        status = "interrupted"
+    return ClassifierPath(nodes, n_iter, status)
