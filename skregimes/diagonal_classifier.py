@@ -724,11 +724,11 @@ class _Start:
 
     def in_input_units(self, node):
         """Return coefficients and intercepts in the units of the input."""
-        return self.data.restore(node.coef, self._intercept(node))
+        return self.data.restore(node.coef, node.intercept)
 
     def log_odds(self, node, which=slice(None)):
         """Return log odds of some distinct samples, not scaled."""
-        scores = self.data.X[which] @ node.coef.T + self._intercept(node)
+        scores = self.data.X[which] @ node.coef.T + node.intercept
         scores = scores * _link(self.loss)
         return scores[:, 0] if scores.shape[1] == 1 else scores
 
@@ -738,9 +738,6 @@ class _Start:
         return temperature(
             self.log_odds(node, which), data.codes[which], data.weight[which]
         )
-
-    def _intercept(self, node):
-        return node.state[:, -1] if self.fit_intercept else np.zeros(len(node.coef))
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,7 +28,15 @@ FLOORS = [
     {"flows"},
     {"diagnostics"},
     {"_base", "_factorization", "_relu_network"},
-    {"deep", "diagonal", "matrix", "shallow_relu", "tangent"},
+    {"_classification", "_labelled"},
+    {
+        "deep",
+        "diagonal",
+        "diagonal_classifier",
+        "matrix",
+        "shallow_relu",
+        "tangent",
+    },
     {"model_selection"},
     {"inspection"},
 ]

@@ -71,14 +71,13 @@ def follow(
 def _sweep_of(problem, node):
     """Return the sweep that goes on from a node of the flow."""
     margins = problem.loss.margins
-    intercept = node.state[:, -1] if problem.fit_intercept else None
     return Sweep(
         problem.X,
         margins,
         problem.potential,
         np.maximum(margins.multipliers(problem.dual_of_samples(node).T), 0.0),
         fit_intercept=problem.fit_intercept,
-        intercept=intercept,
+        intercept=node.intercept,
         theta=node.theta,
     )
 
@@ -138,16 +137,14 @@ def _node_of(problem, sweep, charged):
     loss = problem.loss
     shares = charged / charged.sum()
     force = loss.margins.pull(shares)
-    intercept = sweep.intercept if problem.fit_intercept else 0.0
-    at = loss.at(problem.X @ sweep.coef.T + intercept)
+    at = loss.at(problem.X @ sweep.coef.T + sweep.intercept)
+    with np.errstate(divide="ignore"):
+        log_shares = np.log(shares).reshape(len(force), -1)
     point = LossPoint(
-        at.log_loss, at.log_loss, shares, force, np.zeros(len(force)), sweep.margins
+        at.log_loss, at.log_loss, log_shares, force, np.zeros(len(force)), sweep.margins
     )
     dual = loss.margins.pull(sweep.dual)
-    state = problem.fold(dual)
-    if problem.fit_intercept:
-        state = np.column_stack([state, sweep.intercept])
-    node = Node(state, sweep.theta, sweep.coef, point)
+    node = Node(problem.fold(dual), sweep.intercept, sweep.theta, sweep.coef, point)
     forces = None if problem.basis is None else dual
     # A unit of the log of the loss takes 1 / (rate g L) of time, and the last one most.
     _, _, g, _ = problem.speed(node)

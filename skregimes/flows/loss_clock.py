@@ -7,8 +7,8 @@ reach a loss of ``exp(-1e6)``. Only their ratios matter for the path. Here the c
 that of the loss itself: one unit multiplies its logarithm by e (and moves the dual by
 one, while the loss is flat yet). The time of the flow comes out as a logarithm.
 
-The intercept is at every time the one that fits best: an algebraic equation, which the
-Rosenbrock method solves along with the flow.
+The intercept is at every time the one that fits best: a function of the dual, found by
+Newton's method wherever the field is asked for.
 """
 
 from dataclasses import dataclass, replace
@@ -45,8 +45,10 @@ class Node:
 
     Attributes
     ----------
-    state : ndarray of shape (n_outputs, n_rows + 1) or (n_outputs, n_rows)
-        Scaled dual of each output, its intercept last if there is one.
+    dual : ndarray of shape (n_outputs, n_rows)
+        Scaled dual of each output.
+    intercept : ndarray of shape (n_outputs,)
+        Intercepts, zero unless fitted; several sum to zero.
     theta, coef : ndarray of shape (n_outputs, n_features)
         Angles and coefficients.
     loss : LossPoint
@@ -54,10 +56,11 @@ class Node:
     log_time : float
         Log of the flow time, -inf at the start.
     forces : ndarray of shape (n_samples, n_outputs) or None
-        Scaled dual of each sample, integrated: where the state does not hold it.
+        Scaled dual of each sample, integrated: where `dual` does not hold it.
     """
 
-    state: np.ndarray
+    dual: np.ndarray
+    intercept: np.ndarray
     theta: np.ndarray
     coef: np.ndarray
     loss: LossPoint
@@ -110,65 +113,44 @@ class ClassifierProblem:
         """Return the transpose of `spread`: ``(n_samples, k)`` to ``(k, n_rows)``."""
         return values.T if self.basis is None else values.T @ self.basis
 
-    def dual(self, state):
-        """Return the scaled dual ``s`` of the coefficients."""
-        return self.shape * (state[:, : self.n_rows] @ self.features.XT.T)
+    def project(self, dual):
+        """Return by how much a change of the dual changes ``s``."""
+        return self.shape * (dual @ self.features.XT.T)
+
+    def scores(self, coef):
+        """Return the scores of the samples, without intercepts."""
+        return self.spread(coef @ self.features.XT)
 
     def start(self):
         """Return the node at time zero."""
-        state = np.zeros((self.n_outputs, self.n_rows + self.fit_intercept))
+        intercept = np.zeros(self.n_outputs)
         if self.fit_intercept:
-            state[:, -1] = self.loss.start(True)
-        node = self.node(state)
+            intercept = self.loss.start()
+        node = self.node(np.zeros((self.n_outputs, self.n_rows)), intercept)
         if self.basis is None:
             return node
         return replace(node, forces=np.zeros_like(node.loss.force))
 
-    def scores(self, coef, state):
-        """Return the scores of the samples."""
-        values = self.spread(coef @ self.features.XT)
-        return values + state[:, -1] if self.fit_intercept else values
-
-    def node(self, state):
-        """Return all that is to be known of a state."""
-        theta = self.potential.theta_of_dual(self.dual(state))
+    def node(self, dual, intercept):
+        """Return all that is to be known of a dual, given a guess of the intercepts."""
+        theta = self.potential.theta_of_dual(self.project(dual))
         coef = self.potential.coef(theta)
-        loss = self.loss.at(self.scores(coef, state))
-        return Node(state, theta, coef, loss)
+        scores = self.scores(coef)
+        if self.fit_intercept:
+            intercept, loss = self.loss.profiled(scores, intercept)
+        else:
+            loss = self.loss.at(scores)
+        return Node(dual, intercept, theta, coef, loss)
 
     def dual_of_samples(self, node):
         """Return the scaled dual of each sample, (n_outputs, n_samples).
 
         The features' pull on it is the scaled dual of the coefficients, exactly.
         """
-        state = node.state[:, : self.n_rows]
         if self.basis is None:
-            return state
+            return node.dual
         # What quadrature missed is left to the smallest correction.
-        return node.forces.T + (state - self.fold(node.forces)) @ self.basis.T
-
-    def settle(self, state):
-        """Return a node whose intercept fits exactly, given one that nearly does."""
-        node = self.node(state)
-        if not self.fit_intercept or not np.all(np.isfinite(node.loss.margins)):
-            return node
-        for _ in range(3):
-            slope = node.loss.force.sum(axis=0)
-            if np.max(np.abs(slope)) < 1e-13:
-                break
-            bend = self.loss.curvature(node.loss).sum(axis=0)
-            if self.n_outputs > 1:
-                bend = bend + np.mean(np.diag(bend))  # intercepts add up to zero
-            if not np.all(np.isfinite(bend)):
-                break
-            shift, *_ = np.linalg.lstsq(bend, slope)
-            moved = state.copy()
-            moved[:, -1] += shift
-            trial = self.node(moved)
-            if not trial.loss.log_loss <= node.loss.log_loss:
-                break
-            state, node = moved, trial
-        return node
+        return node.forces.T + (node.dual - self.fold(node.forces)) @ self.basis.T
 
     # -- the field -------------------------------------------------------------------
 
@@ -208,15 +190,9 @@ class ClassifierProblem:
         return w / (g + least * w), w, g, ratio
 
     def field(self, node):
-        """Return the change of the state by the clock, and of log time's rate."""
+        """Return the change of the dual by the clock."""
         scale, *_ = self.speed(node)
-        change = scale * self.fold(node.loss.force)
-        if self.fit_intercept:
-            balance = node.loss.force.sum(axis=0)
-            if self.n_outputs > 1:
-                balance = balance - node.state[:, -1].mean()
-            change = np.column_stack([change, balance])
-        return change
+        return scale * self.fold(node.loss.force)
 
     def log_pace(self, node):
         """Return the log of the time that passes in a unit of the clock."""
@@ -224,16 +200,25 @@ class ClassifierProblem:
         return float(np.log(scale) - self.log_rate - node.loss.log_force)
 
     def jacobian(self, node):
-        """Return the derivative of `field`, closed form, (n_state, n_state)."""
-        k, r = node.state.shape
+        """Return the derivatives of the field and of the intercepts, closed form.
+
+        Returns
+        -------
+        field : ndarray of shape (n_dual, n_dual)
+            With ``n_dual = n_outputs * n_rows``.
+        intercept : ndarray of shape (n_outputs, n_dual)
+            Zero without intercepts.
+        """
         loss, XT = node.loss, self.features.XT
+        k, r = self.n_outputs, self.n_rows + self.fit_intercept
         scale, w, g, ratio = self.speed(node)
         den = w / scale
         slope = self.potential.slope(node.theta) * self.shape
         mass = slope @ self.features.norms2
         gram = self.features.gram(slope, _DROP * mass)
         curvature = self.loss.curvature(loss)
-        # Derivatives of forces: those of rows and, last, their sums.
+        # Derivatives of the forces on rows and, last, of their sums, in the dual and,
+        # last, in the intercept.
         force = self._widen(loss.force)
         change = np.empty((k, r, k, r))
         size = np.empty((k, r))  # minus the derivative of log G
@@ -247,20 +232,27 @@ class ClassifierProblem:
         # Derivatives of the log of the loss, of g and of the speed.
         fall = np.array([self._narrow(f, A) for f, A in zip(force, gram, strict=True)])
         ahead = self.fold(loss.force)
-        pull = ahead @ XT.T
-        grow = np.einsum("kr,krls->ls", 2 * self._ahead(ahead, gram), change)
-        bend = self.potential.bend(node.theta) * pull**2 * self.shape**2
+        pull = np.einsum("krs,ks->kr", gram, ahead)
+        grow = np.einsum("kr,krls->ls", 2 * pull, change[:, : self.n_rows])
+        bend = self.potential.bend(node.theta) * (ahead @ XT.T) ** 2 * self.shape**2
         grow[:, : self.n_rows] += bend @ XT
         fall_w = (ratio - w) * fall / ratio + w * size
         speed = (g * fall_w - w * grow) / den**2
-        moves = np.ones(r)
-        if self.fit_intercept:
-            moves[-1] = 0.0
-        change *= np.where(moves == 1, scale, 1.0)[:, None, None]
-        change += (force * moves)[:, :, None, None] * speed
-        if self.fit_intercept and k > 1:
-            change[:, -1, :, -1] -= 1 / k
-        return change.reshape(k * r, k * r)
+        field = scale * change[:, : self.n_rows]
+        field += ahead[:, :, None, None] * speed
+        n_dual = k * self.n_rows
+        by_dual = field[..., : self.n_rows].reshape(n_dual, n_dual)
+        if not self.fit_intercept:
+            return by_dual, np.zeros((k, n_dual))
+        # Intercepts keep the sums of the forces at zero. Each sum counts in units of
+        # its own forces: few samples may carry it.
+        unit = np.maximum(np.abs(loss.force).sum(axis=0), 1e-300)[:, None]
+        sums = change[:, -1].reshape(k, k, r) / unit[:, None]
+        free = 1 / k if k > 1 else 0.0
+        by = np.linalg.lstsq(
+            sums[..., -1] + free, -sums[..., : self.n_rows].reshape(k, n_dual)
+        )[0]
+        return by_dual + field[..., -1].reshape(n_dual, k) @ by, by
 
     def _widen(self, values):
         """Fold ``(n_samples, k)``, and append the sums if there is an intercept."""
@@ -275,10 +267,6 @@ class ClassifierProblem:
         if self.fit_intercept:
             out = np.concatenate([out, rows[..., -1:]], axis=-1)
         return out
-
-    def _ahead(self, ahead, gram):
-        out = np.einsum("krs,ks->kr", gram, ahead)
-        return np.column_stack([out, np.zeros(len(out))]) if self.fit_intercept else out
 
     def _squeeze(self, diagonal):
         """Return ``W.T diag W`` with ``W`` the basis, and a column of ones."""
@@ -318,49 +306,52 @@ class _Step:
 
     def __init__(self, problem, node):
         self.problem, self.node = problem, node
-        self.shape = node.state.shape
-        self.field0 = problem.field(node).ravel()
+        self.shape = node.dual.shape
+        self.field0 = problem.field(node)
         self.pace0 = problem.log_pace(node)
-        self.jacobian = problem.jacobian(node)
-        mass = np.ones(self.shape)
-        if problem.fit_intercept:
-            mass[:, -1] = 0.0
-        self.mass = mass.ravel()
+        self.jacobian, self.tilt = problem.jacobian(node)
 
-    def _field(self, state):
-        return self.problem.field(self.problem.node(state.reshape(self.shape))).ravel()
+    def _at(self, dual):
+        """Return the node of a dual, flat."""
+        guess = self.node.intercept + self.tilt @ (dual - self.node.dual.ravel())
+        return self.problem.node(dual.reshape(self.shape), guess)
 
     def __call__(self, h):
-        """Return the node at the end of a step, settled, and its error estimate."""
+        """Return the node at the end of a step, and its error estimate."""
         matrix = -(h * RODAS4.gamma) * self.jacobian
-        matrix[np.diag_indices_from(matrix)] += self.mass
+        matrix[np.diag_indices_from(matrix)] += 1.0
         factor = sla.lu_factor(matrix, check_finite=False, overwrite_a=True)
         new, error = RODAS4.step(
-            self.node.state.ravel(),
-            self.field0,
-            self._field,
+            self.node.dual.ravel(),
+            self.field0.ravel(),
+            lambda dual: self.problem.field(self._at(dual)).ravel(),
             lambda b: sla.lu_solve(factor, b, check_finite=False),
             h,
-            self.mass,
         )
         if not np.all(np.isfinite(new)):
             return None, np.inf
-        state = new.reshape(self.shape)
-        node = self.problem.settle(state)
+        node = self._at(new)
         if not (np.all(np.isfinite(node.coef)) and np.isfinite(node.loss.log_loss)):
             return None, np.inf
-        return node, error.reshape(self.shape)
+        return node, error
+
+    def size(self, node, error, rtol):
+        """Return an error in units of what is allowed."""
+        problem = self.problem
+        move = problem.project(error.reshape(self.shape))
+        move = problem.potential.slope(node.theta) * move
+        size = np.abs(node.coef)
+        size = np.max(np.abs(move) / (rtol * (size + _FLOOR * size.max())))
+        lead = problem.loss.margins.of(problem.scores(move) + self.tilt @ error)
+        lead = np.sqrt(node.loss.shares @ lead**2) / _MARGIN_ERROR
+        return max(size, lead)
 
     def timed(self, node, h):
         """Return the node with its time, by quadrature of the pace over the step."""
         problem = self.problem
-        ends = self.node.state, node.state
-        slopes = self.field0.reshape(self.shape), problem.field(node)
-        middle = (ends[0] + ends[1]) / 2
-        move = (slopes[0] - slopes[1]) * (h / 8)
-        if problem.fit_intercept:
-            move[:, -1] = 0.0
-        half = problem.settle(middle + move)
+        slopes = self.field0, problem.field(node)
+        middle = (self.node.dual + node.dual) / 2 + (slopes[0] - slopes[1]) * (h / 8)
+        half = problem.node(middle, (self.node.intercept + node.intercept) / 2)
         paces = self.pace0, problem.log_pace(half), problem.log_pace(node)
         if not np.all(np.isfinite(paces)):
             paces = self.pace0, (self.pace0 + paces[2]) / 2, paces[2]
@@ -427,21 +418,15 @@ class _Goal:
 
 def _attempt(step, h, rtol):
     """Return where a step leads, and its error in units of what is allowed."""
-    problem = step.problem
     with np.errstate(all="ignore"):
         new, error = step(h)
         if new is None:
             return None, np.inf
-        move = problem.potential.slope(new.theta) * problem.dual(error)
-        size = np.abs(new.coef)
-        size = np.max(np.abs(move) / (rtol * (size + _FLOOR * size.max())))
-        lead = problem.loss.margins.of(problem.scores(move, error))
-        lead = np.sqrt(new.loss.shares @ lead**2) / _MARGIN_ERROR
-        size = max(size, lead)
-    rose = new.loss.log_loss - step.node.loss.log_loss > _SLACK
-    if rose or not np.isfinite(size):
-        return None, np.inf
-    return step.timed(new, h), float(size)
+        size = step.size(new, error, rtol)
+        rose = new.loss.log_loss - step.node.loss.log_loss > _SLACK
+        if rose or not np.isfinite(size):
+            return None, np.inf
+        return step.timed(new, h), float(size)
 
 
 def _hit(step, goal, node, h):
@@ -450,12 +435,12 @@ def _hit(step, goal, node, h):
 
     def excess(length):
         if length not in found:
-            found[length] = step.timed(step(length)[0], length)
+            with np.errstate(all="ignore"):
+                found[length] = step.timed(step(length)[0], length)
         return max(goal.excess(found[length]), -1e3)
 
-    brentq(
-        excess, 1e-9 * h, h, xtol=1e-15 * h, rtol=1e-15, maxiter=_MAX_SOLVES, disp=False
-    )
+    ends = {"xtol": 1e-15 * h, "rtol": 1e-15, "maxiter": _MAX_SOLVES}
+    brentq(excess, 1e-9 * h, h, disp=False, **ends)
     best = min(found, key=lambda at: abs(goal.excess(found[at])))
     return found[best], best
 

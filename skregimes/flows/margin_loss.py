@@ -9,13 +9,24 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.special import expit, logsumexp
+from scipy.special import expit
 
 from skregimes.limits.margins import Margins
 
 __all__ = ["LOSSES", "LossPoint", "MarginLoss"]
 
 LOSSES = ("logistic", "exponential")
+
+_MAX_NEWTON, _MAX_HALVED = 60, 8
+
+
+def log_sum_exp(values):
+    """Return ``log(sum(exp(values)))`` over the last axis.
+
+    SciPy's takes longer to begin with than a step of a small problem has in all.
+    """
+    top = values.max(axis=-1)
+    return top + np.log(np.exp(values - top[..., None]).sum(axis=-1))
 
 
 def log_softplus(u):
@@ -34,8 +45,8 @@ class LossPoint:
     ----------
     log_loss, log_force : float
         Logs of the loss ``L`` and of ``G``.
-    shares : ndarray of shape (n_margins,)
-        ``c / G``.
+    log_shares : ndarray of shape (n_samples, n_classes - 1)
+        Logs of ``c / G``.
     force : ndarray of shape (n_samples, n_outputs)
         Minus the gradient in the scores, divided by ``G``.
     saturation : ndarray of shape (n_samples,)
@@ -46,10 +57,15 @@ class LossPoint:
 
     log_loss: float
     log_force: float
-    shares: np.ndarray
+    log_shares: np.ndarray
     force: np.ndarray
     saturation: np.ndarray
     margins: np.ndarray
+
+    @cached_property
+    def shares(self):
+        """``c / G``, shape (n_margins,)."""
+        return np.exp(self.log_shares.ravel())
 
     @property
     def ratio(self):
@@ -96,20 +112,20 @@ class MarginLoss:
         """Return the `LossPoint` of scores ``(n_samples, n_outputs)``."""
         margins = self.margins.of(scores)
         each = -margins.reshape(len(self.share), -1)
-        total = each[:, 0] if each.shape[1] == 1 else logsumexp(each, axis=1)
+        total = each[:, 0] if each.shape[1] == 1 else log_sum_exp(each)
         log_c = self._log_share[:, None] + each
         if self.loss == "exponential":
             log_l, saturation = total, np.zeros(len(total))
         else:
             log_l, saturation = log_softplus(total), expit(total)
             log_c = log_c - np.logaddexp(0.0, total)[:, None]
-        log_force = logsumexp(log_c)
-        shares = np.exp(log_c - log_force).ravel()
+        log_force = log_sum_exp(log_c.ravel())
+        log_shares = log_c - log_force
         return LossPoint(
-            float(logsumexp(self._log_share + log_l)),
+            float(log_sum_exp(self._log_share + log_l)),
             float(log_force),
-            shares,
-            self.margins.pull(shares),
+            log_shares,
+            self.margins.pull(np.exp(log_shares.ravel())),
             saturation,
             margins,
         )
@@ -139,11 +155,79 @@ class MarginLoss:
             blocks -= part[:, :, None] * unit[:, None]
         return blocks
 
-    def start(self, fit_intercept):
+    def profiled(self, scores, intercept):
+        """Return the intercepts of least loss, and the `LossPoint` there.
+
+        Forces on each output balance: ``log(pull up) - log(pull down) = 0``, solved by
+        Newton's method. It is all but linear in the intercepts where margins are large,
+        however small the loss, and whatever few samples carry it.
+
+        Parameters
+        ----------
+        scores : ndarray of shape (n_samples, n_outputs)
+            Scores without intercepts.
+        intercept : ndarray of shape (n_outputs,)
+            First guess.
+        """
+        point = self.at(scores + intercept)
+        if not np.all(np.isfinite(point.margins)):
+            return intercept, point
+        reach = 1 + np.ptp(scores)
+        resolution = 4 * np.finfo(float).eps * (1 + np.max(np.abs(point.margins)))
+        gap, slope = self._balance(point)
+        for _ in range(_MAX_NEWTON):
+            size = np.max(np.abs(gap))
+            if size <= resolution:
+                break
+            step, *_ = np.linalg.lstsq(slope, -gap)
+            step = step - step.mean() if len(step) > 1 else step
+            step *= min(1.0, reach / np.max(np.abs(step), initial=reach))
+            for _ in range(_MAX_HALVED):
+                moved = self.at(scores + intercept + step)
+                gap, slope = self._balance(moved)
+                if np.max(np.abs(gap)) < size:
+                    break
+                step = step / 4
+            else:
+                break  # rounding
+            intercept, point = intercept + step, moved
+        return intercept, point
+
+    def _balance(self, point):
+        """Return by how much the log of the pull up exceeds that down, an output.
+
+        And its derivative, of full rank: several intercepts have a free sum.
+        """
+        codes, k = self.margins.codes, self.margins.n_outputs
+        n_classes = self.margins.n_classes
+        mass = np.full((n_classes, n_classes), -np.inf)
+        for code in range(n_classes):
+            rows = codes == code
+            others = np.arange(n_classes) != code
+            mass[code, others] = log_sum_exp(point.log_shares[rows].T)
+        up, down = log_sum_exp(mass), log_sum_exp(mass.T)
+        out = np.exp(mass - up[:, None])  # of the pull up, what each other class gets
+        come = np.exp(mass - down).T
+        slope = out + come - 2 * np.eye(n_classes)
+        if self.loss == "logistic":
+            # A force falls less the more of the sample's chance is with wrong classes.
+            total = log_sum_exp(point.log_shares)
+            rows, wrong = np.arange(len(codes)), self.margins.wrong
+            chance = np.zeros((len(codes), n_classes))
+            inner = np.exp(point.log_shares - total[:, None])
+            chance[rows[:, None], wrong] = point.saturation[:, None] * inner
+            chance[rows, codes] = -point.saturation
+            weight = np.zeros((len(codes), n_classes))
+            weight[rows, codes] = np.exp(total - up[codes])
+            weight[rows[:, None], wrong] = -np.exp(point.log_shares - down[wrong])
+            slope = slope - weight.T @ chance
+        gap = up - down
+        if k == 1:  # the score is that of the second class
+            return gap[1:], slope[1:, 1:]
+        return gap, slope + 1 / n_classes
+
+    def start(self):
         """Return the intercepts that fit best without features, ``(n_outputs,)``."""
-        out = np.zeros(self.margins.n_outputs)
-        if not fit_intercept:
-            return out
         log = np.log(np.bincount(self.margins.codes, self.share))
         if self.loss == "exponential":
             log = log / 2

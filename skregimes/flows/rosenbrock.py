@@ -21,7 +21,7 @@ class Rosenbrock:
     c: tuple[tuple[float, ...], ...]
     weights: tuple[float, ...]
 
-    def step(self, y, f0, field, solve, h, mass=1.0):
+    def step(self, y, f0, field, solve, h):
         """Return the new point and the error estimate.
 
         Parameters
@@ -31,10 +31,8 @@ class Rosenbrock:
         field : callable
             ``field(y)``; entries may be nan where a problem left its domain.
         solve : callable
-            Multiplies by ``(M - h gamma J)^-1``, ``M`` the mass.
+            Multiplies by ``(I - h gamma J)^-1``.
         h : ndarray of shape (n_problems, 1) or float
-        mass : ndarray, default=1.0
-            Diagonal of ``M`` in ``M y' = f(y)``: zero for equations ``0 = f``.
         """
         stages: list = []
         for a, c in zip(self.a, self.c, strict=True):
@@ -45,7 +43,7 @@ class Rosenbrock:
             rhs = f0 if at is y else field(at)
             for weight, k in zip(c, stages, strict=False):
                 if weight:
-                    rhs = rhs + (weight / h) * (mass * k)
+                    rhs = rhs + (weight / h) * k
             stages.append(solve((h * self.gamma) * rhs))
         new = y
         for weight, k in zip(self.weights, stages, strict=True):

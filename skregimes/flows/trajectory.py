@@ -201,19 +201,30 @@ class ClassifierTrajectory:
         first = self.log_time[min(1, len(self) - 1)]
         return np.logaddexp(log_time, first)
 
+    def richness_at(self, times):
+        """Return the richness at flow times, interpolated like the coefficients.
+
+        Parameters
+        ----------
+        times : array-like of shape (n_times,)
+            Times from 0 on; those beyond the last point are answered by it.
+
+        Returns
+        -------
+        ndarray of shape (n_times,)
+        """
+        with np.errstate(divide="ignore"):
+            wanted = self._clock(np.log(np.atleast_1d(times)))
+        known = self._clock(self.log_time)
+        return _through(known, self.richness[:, None], wanted)[:, 0]
+
     def _between(self, points, wanted):
         """Interpolate at places on a clock that has the recorded points."""
         n = len(self)
         flat = np.column_stack(
             [self.coef.reshape(n, -1), self.intercept, np.log(self.temperature)]
         )
-        # Where rounding made a clock stand still, one point is enough.
-        points, kept = np.unique(points, return_index=True)
-        wanted = np.clip(wanted, points[0], points[-1])
-        if len(points) == 1:
-            found = np.repeat(flat[kept], len(wanted), axis=0)
-        else:
-            found = PchipInterpolator(points, flat[kept])(wanted)
+        found = _through(points, flat, wanted)
         outputs = self.intercept.shape[1]
         coef = found[:, : -outputs - 1].reshape(len(wanted), *self.coef.shape[1:])
         return coef, found[:, -outputs - 1 : -1], np.exp(found[:, -1])
@@ -226,3 +237,13 @@ class ClassifierTrajectory:
             f"ClassifierTrajectory({len(self)} points, log loss {self.log_loss[0]:.3g} "
             f"to {self.log_loss[-1]:.3g})"
         )
+
+
+def _through(points, values, wanted):
+    """Return a monotone cubic through ``values``, ends beyond the ends."""
+    # Where rounding made a clock stand still, one point is enough.
+    points, kept = np.unique(points, return_index=True)
+    wanted = np.clip(wanted, points[0], points[-1])
+    if len(points) == 1:
+        return np.repeat(values[kept], len(wanted), axis=0)
+    return PchipInterpolator(points, values[kept])(wanted)

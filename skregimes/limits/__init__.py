@@ -8,6 +8,7 @@ from skregimes.limits.inverse_scale_space import (
     inverse_scale_space,
 )
 from skregimes.limits.kernel_flow import kernel_flow
+from skregimes.limits.max_margin import MaxMargin, max_margin
 from skregimes.limits.min_norms import min_l1_norm, min_l2_norm
 from skregimes.limits.min_q_norm import min_q_norm, q_norm
 from skregimes.limits.nuclear_norm import (
@@ -26,20 +27,24 @@ from skregimes.limits.splines import (
     polyharmonic_limit,
     smoothing_spline,
 )
+from skregimes.limits.sweeping_margin import SweepingMargin, sweeping_margin
 
 __all__ = [
     "CurvatureSpline",
     "GreedyPoint",
     "InverseScaleSpacePath",
     "LinearSpline",
+    "MaxMargin",
     "NuclearNormSolution",
     "PolyharmonicSpline",
+    "SweepingMargin",
     "curvature_spline",
     "end_to_end_flow",
     "greedy_low_rank_path",
     "inverse_scale_space",
     "kernel_flow",
     "linear_spline",
+    "max_margin",
     "min_frobenius_norm",
     "min_hypentropy_spectrum",
     "min_l1_norm",
@@ -51,4 +56,5 @@ __all__ = [
     "polyharmonic_limit",
     "q_norm",
     "smoothing_spline",
+    "sweeping_margin",
 ]

@@ -131,6 +131,8 @@ class Sweep:
         lengths = np.linalg.norm(self.X, axis=1)
         lengths[lengths == 0] = lengths.max() or 1.0
         self.lengths = lengths[margins.sample]
+        # Equal claims join in a scattered order, lest they be all of one class.
+        self.scatter = np.arange(n_margins) * 0.6180339887 % 1.0
         zero = np.zeros(n_margins)
         floor = zero if dual is None else np.array(dual, dtype=float)
         if theta is None:
@@ -199,6 +201,7 @@ class Sweep:
 
     # -- the road to one margin ----------------------------------------------------
 
+    @np.errstate(over="ignore", divide="ignore", invalid="ignore")
     def _reach(self, state, gamma):
         """Return the projection at gamma, by way of nearer ones where it is far."""
         level = state.margins.min()
@@ -293,6 +296,7 @@ class Sweep:
         )
         total = np.maximum(state.charge + x, 0.0)
         pull = np.linalg.norm(self.X.T @ self.rule.pull(total))
+        pull += self.lengths.max() * np.linalg.norm(total @ self.balance)
         if pull <= _CANCELLED * (total @ self.lengths):
             raise NotSeparableError(np.flatnonzero(total > 1e-6 * total.max()))
         return x, tilt
@@ -301,7 +305,7 @@ class Sweep:
         """Return the charged rows and the most violated others."""
         charged = state.charge > 0
         claim = np.where(charged, -np.inf, level - state.margins)
-        worst = np.argsort(-claim)[:_JOIN]
+        worst = np.lexsort((self.scatter, -claim))[:_JOIN]
         return np.union1d(np.flatnonzero(charged), worst[claim[worst] > 0])
 
     # -- maps ----------------------------------------------------------------------
