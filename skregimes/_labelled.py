@@ -67,7 +67,10 @@ class LabelledTable:
     def restore(self, coef, intercept):
         """Return ``coef (..., d)`` and intercepts in the units of the input."""
         coef = coef / self.table.x_scale
-        return coef, intercept - coef @ self.table.x_mean
+        intercept = intercept - coef @ self.table.x_mean
+        if len(intercept) > 1:  # only their differences matter
+            intercept = intercept - intercept.mean()
+        return coef, intercept
 
 
 def _responses(codes, weight, n_classes, center):

@@ -42,6 +42,8 @@ _TRAJECTORY_POINTS = 100
 _MOST_NUMBERS = 2**24
 # "auto" stops early where there are so many distinct samples.
 _LEAST_SAMPLES = 20
+# Time at which a search for the time to stop begins, in units of time.
+_FIRST_TIME = 1e-3
 # Parts held out one after the other, as long as so few samples were.
 _MOST_PARTS, _FEW_HELD = 5, 1000
 # Where early_stopping=False and nothing else says when to stop: far beyond all other
@@ -235,9 +237,9 @@ class DiagonalNetClassifier(DiagonalNetClassifierFit):
         from 20 distinct samples on, if ``log_loss_tol`` and ``max_time`` are None.
 
     log_loss_tol : float, default=None
-        Natural logarithm of the training loss at which to stop, maybe -1e6. None is no
-        such level, or -1000 where nothing else would ever stop the flow
-        (``early_stopping`` is off and ``max_time=None``).
+        Natural logarithm of the training loss at which to stop, maybe -1e6, not below
+        -1e200. None is no such level, or -1000 where nothing else would ever stop the
+        flow (``early_stopping`` is off and ``max_time=None``).
 
     max_time : float, default=None
         Time at which to stop at the latest; None is no bound.
@@ -291,9 +293,9 @@ class DiagonalNetClassifier(DiagonalNetClassifierFit):
     support_ : ndarray of shape (n_support,)
         Samples that carry all but a thousandth of the forces: the support vectors.
     dual_coef_ : ndarray of shape (1, n_samples) or (n_classes, n_samples)
-        Scaled dual variables, the time integrals of the forces: the link of
-        ``init_shape**(depth - 2) * (dual_coef_ @ X)``, of features as the network sees
-        them, is the coefficient.
+        Scaled dual variables: the link of ``init_shape**(depth - 2) * (dual_coef_ @
+        X)``, of features as the network sees them, is the coefficient. They are the
+        time integrals of the forces, times ``D (D - 2) alpha**(D - 2)``, 4 at depth 2.
     excess_l1_margin_, excess_l2_margin_ : float
         By what share the l1 and the l2 norm per margin, of the coefficients that the
         network sees, exceed the least possible; computed when asked for. An error where
@@ -369,7 +371,7 @@ class DiagonalNetClassifier(DiagonalNetClassifierFit):
         "class_weight": [None, dict, StrOptions({"balanced"})],
         "solver": [StrOptions({"auto", "dual_mirror"})],
         "early_stopping": ["boolean", StrOptions({"auto"})],
-        "log_loss_tol": [None, Interval(Real, None, None, closed="neither")],
+        "log_loss_tol": [None, Interval(Real, -1e200, None, closed="left")],
     }
 
     def __init__(
@@ -449,20 +451,21 @@ class DiagonalNetClassifier(DiagonalNetClassifierFit):
         start = self._start(data)
         log_max_time = -np.inf if self.max_time is None else np.log(self.max_time)
         log_max_time = np.inf if self.max_time is None else log_max_time + start.clock
-        curve = None
+        search = None
         if self._stops_early(data):
-            log_max_time, curve = self._held_out_time(start, log_max_time)
+            search = self._search(start, log_max_time)
+            log_max_time = search.log_time
         path, error = follow(
             start.problem(),
             self.solver,
-            log_loss_tol=self._level(curve),
+            log_loss_tol=self._level(search is not None),
             log_max_time=log_max_time,
             on_node=self._reporter(start, classes, watcher),
             **self._accuracy(),
         )
-        if curve is not None and len(curve) == 0:
-            path = replace(path, status="interrupted")  # while searching for the time
-        self._store(start, classes, path, error, curve)
+        if search is not None and search.status in _BROKEN:
+            path = replace(path, status=search.status)
+        self._store(start, classes, path, error, search)
         if watcher is not None:
             watcher.finish()
         self._report(path)
@@ -539,19 +542,18 @@ class DiagonalNetClassifier(DiagonalNetClassifierFit):
         free = self.log_loss_tol is None and self.max_time is None
         return free and len(data.codes) >= _LEAST_SAMPLES
 
-    def _level(self, curve):
-        """Return the log of the loss at which to stop."""
+    def _level(self, bounded):
+        """Return the log of the loss at which to stop; ``bounded`` flows need none."""
         if self.log_loss_tol is not None:
             return self.log_loss_tol
-        bounded = curve is not None or self.max_time is not None
+        bounded = bounded or self.max_time is not None
         return -np.inf if bounded else _LOG_LOSS_TOL
 
-    def _held_out_time(self, start, log_max_time):
-        """Return the log of the best time on held-out samples, and the scores."""
-        data = start.data
+    def _search(self, start, log_max_time):
+        """Return the `_Search` for the best time on held-out samples."""
         random_state = check_random_state(self.random_state)
         parts = class_folds(
-            data.codes, self.validation_fraction, _MOST_PARTS, random_state
+            start.data.codes, self.validation_fraction, _MOST_PARTS, random_state
         )
         if not parts:
             raise ValueError(
@@ -559,31 +561,22 @@ class DiagonalNetClassifier(DiagonalNetClassifierFit):
                 f"{self.validation_fraction} finds no class with a sample to spare; "
                 "use early_stopping=False."
             )
-        level = -np.inf if self.log_loss_tol is None else self.log_loss_tol
-        patience = np.log(10) * self.n_iter_no_change / POINTS_PER_DECADE
-        curves, n_held, rest = [], 0, True
+        curves, n_held = [], 0
         for held in parts:
-            curve, path = _held_out_curve(
-                start, held, patience, level, log_max_time, self._accuracy()
+            curves.append(
+                _held_out_curve(
+                    start,
+                    held,
+                    np.log(10) * self.n_iter_no_change / POINTS_PER_DECADE,
+                    log_loss_tol=self._level(True),
+                    log_max_time=log_max_time,
+                    **self._accuracy(),
+                )
             )
-            if path.status == "interrupted":
-                return -np.inf, np.empty((0, 2))
-            curves.append(curve)
-            rest = rest and path.status == "stationary"
             n_held += int(np.count_nonzero(held))
-            if n_held >= _FEW_HELD:
+            if n_held >= _FEW_HELD or curves[-1].status == "interrupted":
                 break
-        last = min(curve[-1, 0] for curve in curves)
-        log_time = np.unique(np.concatenate([curve[:, 0] for curve in curves]))
-        log_time = log_time[log_time <= last]
-        score = np.mean(
-            [PchipInterpolator(*curve.T)(log_time) for curve in curves], axis=0
-        )
-        best = np.argmin(score)
-        found = np.column_stack([np.exp(log_time - start.clock), score])
-        if best == len(score) - 1 and rest:
-            return log_max_time, found  # nothing is gained by stopping
-        return min(log_time[best], log_max_time), found
+        return _Search.of(curves, log_max_time, start.clock)
 
     def _reporter(self, start, classes, watcher):
         """Return what the flow is to call at its steps, or None."""
@@ -603,7 +596,7 @@ class DiagonalNetClassifier(DiagonalNetClassifierFit):
 
     # -- what is known of a fit ----------------------------------------------------
 
-    def _store(self, start, classes, path, error, curve):
+    def _store(self, start, classes, path, error, search):
         """Set the fitted attributes."""
         used = self._used
         self._forget()
@@ -625,10 +618,13 @@ class DiagonalNetClassifier(DiagonalNetClassifierFit):
             np.exp(self.depth * start.log_alpha - np.log(start.scale_unit))
         )
         self.time_unit_ = float(np.exp(start.log_unit))
-        if curve is not None:
-            self.validation_curve_ = curve
+        if search is not None:
+            self.validation_curve_ = search.curve
         dual = np.zeros((problem.n_outputs, len(used)))
         dual[:, used] = data.of_samples(problem.dual_of_samples(node))
+        if self.depth > 2 and self.init_shape is not None:
+            # The flow scales duals by the largest rate, which belongs to this shape.
+            dual *= np.max(self.init_shape) ** (2.0 - self.depth)
         self.dual_coef_ = dual
         self.support_ = np.flatnonzero(used)[_support(node, data)]
         self.trajectory_ = self._trajectory(start, path)
@@ -676,11 +672,11 @@ class DiagonalNetClassifier(DiagonalNetClassifierFit):
             raise FloatingPointError(
                 f"Beyond a log loss of {self.log_loss_:.6g} the flow needs steps below "
                 "the resolution of float64; the estimator holds its state there. Use a "
-                "larger init_scale, rtol or log_loss_tol."
+                "larger init_scale, rtol or log_loss_tol, or units='relative'."
             )
         if path.status == "max_iter":
             warnings.warn(
-                f"The flow did not end within max_iter={self.max_iter} steps. Increase "
+                f"A flow did not end within max_iter={self.max_iter} steps. Increase "
                 f"max_iter or rtol (now {self.rtol}), or stop it earlier by "
                 "log_loss_tol or max_time.",
                 ConvergenceWarning,
@@ -764,28 +760,78 @@ def _support(node, data):
     return np.flatnonzero(np.isin(data.place, order[:count]))
 
 
-def _held_out_curve(start, held, patience, level, log_max_time, accuracy):
-    """Return log times and mean log losses of held-out samples, and the path."""
+@dataclass(frozen=True, eq=False)
+class _HeldOut:
+    """Log losses of held-out samples on the way of a flow, the start included."""
+
+    log_time: np.ndarray
+    score: np.ndarray
+    status: str
+
+    def at(self, log_time):
+        """Return the scores at times, by a monotone cubic; constant beyond the ends."""
+        if len(self.score) == 1:
+            return np.full(len(log_time), self.score[0])
+        log_time = np.clip(log_time, self.log_time[0], self.log_time[-1])
+        return PchipInterpolator(self.log_time, self.score)(log_time)
+
+
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """Where the search for the time to stop ended: the log of the time, the scores."""
+
+    log_time: float
+    curve: np.ndarray
+    status: str
+
+    @classmethod
+    def of(cls, curves, log_max_time, clock):
+        """Find the best time of the mean of some `_HeldOut`."""
+        broken = [curve.status for curve in curves if curve.status in _BROKEN]
+        status = broken[0] if broken else curves[0].status
+        if status == "interrupted":
+            return cls(-np.inf, np.empty((0, 2)), status)
+        # Flows at rest stay where they are; the others are known up to their ends.
+        ends = [c.log_time[-1] for c in curves if c.status != "stationary"]
+        last = min(ends) if ends else max(c.log_time[-1] for c in curves)
+        times = np.unique(np.concatenate([curve.log_time for curve in curves]))
+        times = times[times <= last]
+        scores = np.mean([curve.at(times) for curve in curves], axis=0)
+        best = int(np.argmin(scores))
+        log_time = min(times[best], log_max_time)
+        if best == 0:
+            log_time = -np.inf  # nothing is gained by training
+        elif best == len(times) - 1 and not ends:
+            log_time = log_max_time  # nor by stopping
+        return cls(log_time, np.column_stack([np.exp(times - clock), scores]), status)
+
+
+def _held_out_curve(start, held, patience, **options):
+    """Follow a flow on the other samples; return the `_HeldOut` of those held out."""
     data = start.data
     weight = data.weight[held] / data.weight[held].sum()
     codes = data.codes[held]
-    curve = []
-    best = [np.inf, start.log_unit]
+
+    def score(node):
+        log_odds = start.log_odds(node, held) / start.temperature(node, ~held)
+        return -float(
+            weight @ log_probabilities(log_odds)[np.arange(len(codes)), codes]
+        )
+
+    problem = start.problem(~held)
+    # The start counts as a time long before anything happens.
+    times = [start.log_unit + np.log(_FIRST_TIME)]
+    scores = [score(problem.start())]
+    best = [scores[0], start.log_unit]
 
     def on_node(node):
-        log_odds = start.log_odds(node, held) / start.temperature(node, ~held)
-        log_p = log_probabilities(log_odds)[np.arange(len(codes)), codes]
-        score = -float(weight @ log_p)
-        curve.append((node.log_time, score))
-        if score < best[0]:
-            best[:] = score, max(node.log_time, start.log_unit)
+        if node.log_time <= times[-1]:
+            return False
+        times.append(node.log_time)
+        scores.append(score(node))
+        if scores[-1] < best[0]:
+            best[:] = scores[-1], max(node.log_time, start.log_unit)
         return node.log_time > best[1] + patience
 
-    path, _ = follow(
-        start.problem(~held),
-        log_loss_tol=level,
-        log_max_time=log_max_time,
-        on_node=on_node,
-        **accuracy,
-    )
-    return np.array(curve), path
+    path, _ = follow(problem, on_node=on_node, **options)
+    return _HeldOut(np.array(times), np.array(scores), path.status)

@@ -36,7 +36,9 @@ _HIT = 1e-12
 # A step may raise the log of the loss by so much: rounding.
 _SLACK = 1e-9
 _ROUNDING = 1e-14
-_MAX_SOLVES = 60
+_MAX_SOLVES = 100
+# Log of a step over the shortest part of it that is looked at.
+_LONGEST_STEP = 600.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -309,7 +311,8 @@ class _Step:
         self.shape = node.dual.shape
         self.field0 = problem.field(node)
         self.pace0 = problem.log_pace(node)
-        self.jacobian, self.tilt = problem.jacobian(node)
+        with np.errstate(all="ignore"):
+            self.jacobian, self.tilt = problem.jacobian(node)
 
     def _at(self, dual):
         """Return the node of a dual, flat."""
@@ -431,18 +434,21 @@ def _attempt(step, h, rtol):
 
 def _hit(step, goal, node, h):
     """Return the shorter step that ends at the goal, and its length."""
-    found = {h: node}
+    last = np.log(h)
+    found = {last: node}
 
-    def excess(length):
-        if length not in found:
+    def excess(log):
+        if log not in found:
             with np.errstate(all="ignore"):
-                found[length] = step.timed(step(length)[0], length)
-        return max(goal.excess(found[length]), -1e3)
+                found[log] = step.timed(step(np.exp(log))[0], np.exp(log))
+        return max(goal.excess(found[log]), -1e3)
 
-    ends = {"xtol": 1e-15 * h, "rtol": 1e-15, "maxiter": _MAX_SOLVES}
-    brentq(excess, 1e-9 * h, h, disp=False, **ends)
+    # In the log, since a time may be a tiny part of the step.
+    first = last - _LONGEST_STEP
+    if excess(first) < 0:
+        brentq(excess, first, last, xtol=1e-15, maxiter=_MAX_SOLVES, disp=False)
     best = min(found, key=lambda at: abs(goal.excess(found[at])))
-    return found[best], best
+    return found[best], np.exp(best)
 
 
 def loss_clock_flow(

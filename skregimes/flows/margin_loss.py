@@ -18,6 +18,9 @@ __all__ = ["LOSSES", "LossPoint", "MarginLoss"]
 LOSSES = ("logistic", "exponential")
 
 _MAX_NEWTON, _MAX_HALVED = 60, 8
+# Forces on an output balance to this share, or as well as margins are resolved.
+_BALANCED = 1e-12
+_LEAST_SLOPE = 1e-12
 
 
 def log_sum_exp(values):
@@ -111,24 +114,32 @@ class MarginLoss:
     def at(self, scores):
         """Return the `LossPoint` of scores ``(n_samples, n_outputs)``."""
         margins = self.margins.of(scores)
-        each = -margins.reshape(len(self.share), -1)
-        total = each[:, 0] if each.shape[1] == 1 else log_sum_exp(each)
-        log_c = self._log_share[:, None] + each
+        return self._point(margins, *self._log_forces(margins))
+
+    def _point(self, margins, log_c, total):
+        log_force = float(log_sum_exp(log_c.ravel()))
+        log_shares = log_c - log_force
         if self.loss == "exponential":
             log_l, saturation = total, np.zeros(len(total))
         else:
             log_l, saturation = log_softplus(total), expit(total)
-            log_c = log_c - np.logaddexp(0.0, total)[:, None]
-        log_force = log_sum_exp(log_c.ravel())
-        log_shares = log_c - log_force
         return LossPoint(
             float(log_sum_exp(self._log_share + log_l)),
-            float(log_force),
+            log_force,
             log_shares,
             self.margins.pull(np.exp(log_shares.ravel())),
             saturation,
             margins,
         )
+
+    def _log_forces(self, margins):
+        """Return logs of the forces, an entry a margin, and of the sums of exp(-m)."""
+        each = -margins.reshape(len(self.share), -1)
+        total = each[:, 0] if each.shape[1] == 1 else log_sum_exp(each)
+        log_c = self._log_share[:, None] + each
+        if self.loss == "logistic":
+            log_c -= np.logaddexp(0.0, total)[:, None]
+        return log_c, total
 
     def curvature(self, point):
         """Return the loss's Hessian in each sample's scores, divided by ``G``.
@@ -169,62 +180,92 @@ class MarginLoss:
         intercept : ndarray of shape (n_outputs,)
             First guess.
         """
-        point = self.at(scores + intercept)
-        if not np.all(np.isfinite(point.margins)):
-            return intercept, point
+        margins = self.margins.of(scores + intercept)
+        log_c, total = self._log_forces(margins)
+        largest = np.max(np.abs(margins))
+        if not np.isfinite(largest):
+            return intercept, self._point(margins, log_c, total)
         reach = 1 + np.ptp(scores)
-        resolution = 4 * np.finfo(float).eps * (1 + np.max(np.abs(point.margins)))
-        gap, slope = self._balance(point)
+        enough = max(_BALANCED, 4 * np.finfo(float).eps * largest)
+        gap = self._gap(log_c)
         for _ in range(_MAX_NEWTON):
             size = np.max(np.abs(gap))
-            if size <= resolution:
+            if size <= enough:
                 break
-            step, *_ = np.linalg.lstsq(slope, -gap)
-            step = step - step.mean() if len(step) > 1 else step
+            step = self._newton(log_c, total, gap)
             step *= min(1.0, reach / np.max(np.abs(step), initial=reach))
             for _ in range(_MAX_HALVED):
-                moved = self.at(scores + intercept + step)
-                gap, slope = self._balance(moved)
+                moved = self.margins.of(scores + intercept + step)
+                forces = self._log_forces(moved)
+                gap = self._gap(forces[0])
                 if np.max(np.abs(gap)) < size:
                     break
                 step = step / 4
             else:
                 break  # rounding
-            intercept, point = intercept + step, moved
-        return intercept, point
+            intercept, margins, (log_c, total) = intercept + step, moved, forces
+        return intercept, self._point(margins, log_c, total)
 
-    def _balance(self, point):
-        """Return by how much the log of the pull up exceeds that down, an output.
+    @cached_property
+    def _members(self):
+        """Masks of the classes."""
+        return [self.margins.codes == code for code in range(self.margins.n_classes)]
 
-        And its derivative, of full rank: several intercepts have a free sum.
-        """
-        codes, k = self.margins.codes, self.margins.n_outputs
+    def _pulls(self, log_c):
+        """Return logs of the pulls on each class: up, and down by whose samples."""
         n_classes = self.margins.n_classes
         mass = np.full((n_classes, n_classes), -np.inf)
-        for code in range(n_classes):
-            rows = codes == code
-            others = np.arange(n_classes) != code
-            mass[code, others] = log_sum_exp(point.log_shares[rows].T)
-        up, down = log_sum_exp(mass), log_sum_exp(mass.T)
+        others = ~np.eye(n_classes, dtype=bool)
+        for code, rows in enumerate(self._members):
+            mass[code, others[code]] = log_sum_exp(log_c[rows].T)
+        return log_sum_exp(mass), log_sum_exp(mass.T), mass
+
+    def _gap(self, log_c):
+        """Return by how much the log of the pull up exceeds that down, an output."""
+        if self.margins.n_outputs == 1:
+            first, second = self._members
+            log = log_c[:, 0]
+            return np.array([log_sum_exp(log[second]) - log_sum_exp(log[first])])
+        up, down, _ = self._pulls(log_c)
+        return up - down
+
+    def _newton(self, log_c, total, gap):
+        """Return the Newton step to a gap of zero."""
+        if self.margins.n_outputs == 1:
+            slope = 0.0
+            stiff = np.ones(len(total))
+            if self.loss == "logistic":
+                stiff = expit(-total)
+            for rows in self._members:
+                log = log_c[rows, 0]
+                weight = np.exp(log - log.max())
+                slope += weight @ stiff[rows] / weight.sum()
+            return gap / max(slope, _LEAST_SLOPE)
+        # Several intercepts have a free sum, which stays zero.
+        slope = self._slope(log_c, total) + 1 / self.margins.n_classes
+        step, *_ = np.linalg.lstsq(slope, -gap)
+        return step - step.mean()
+
+    def _slope(self, log_c, total):
+        """Return the derivative of the gaps in the intercepts of three and more."""
+        codes, n_classes = self.margins.codes, self.margins.n_classes
+        up, down, mass = self._pulls(log_c)
         out = np.exp(mass - up[:, None])  # of the pull up, what each other class gets
         come = np.exp(mass - down).T
         slope = out + come - 2 * np.eye(n_classes)
-        if self.loss == "logistic":
-            # A force falls less the more of the sample's chance is with wrong classes.
-            total = log_sum_exp(point.log_shares)
-            rows, wrong = np.arange(len(codes)), self.margins.wrong
-            chance = np.zeros((len(codes), n_classes))
-            inner = np.exp(point.log_shares - total[:, None])
-            chance[rows[:, None], wrong] = point.saturation[:, None] * inner
-            chance[rows, codes] = -point.saturation
-            weight = np.zeros((len(codes), n_classes))
-            weight[rows, codes] = np.exp(total - up[codes])
-            weight[rows[:, None], wrong] = -np.exp(point.log_shares - down[wrong])
-            slope = slope - weight.T @ chance
-        gap = up - down
-        if k == 1:  # the score is that of the second class
-            return gap[1:], slope[1:, 1:]
-        return gap, slope + 1 / n_classes
+        if self.loss == "exponential":
+            return slope
+        # A force falls less the more of the sample's chance is with wrong classes.
+        saturation, sums = expit(total), log_sum_exp(log_c)
+        rows, wrong = np.arange(len(codes)), self.margins.wrong
+        chance = np.zeros((len(codes), n_classes))
+        inner = np.exp(log_c - sums[:, None])
+        chance[rows[:, None], wrong] = saturation[:, None] * inner
+        chance[rows, codes] = -saturation
+        weight = np.zeros((len(codes), n_classes))
+        weight[rows, codes] = np.exp(sums - up[codes])
+        weight[rows[:, None], wrong] = -np.exp(log_c - down[wrong])
+        return slope - weight.T @ chance
 
     def start(self):
         """Return the intercepts that fit best without features, ``(n_outputs,)``."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-__all__ = ["ClassifierTrajectory", "Trajectory", "interpolate"]
+__all__ = ["ClassifierTrajectory", "Trajectory", "interpolate", "through"]
 
 
 def interpolate(time, values, times):
@@ -216,7 +216,7 @@ class ClassifierTrajectory:
         with np.errstate(divide="ignore"):
             wanted = self._clock(np.log(np.atleast_1d(times)))
         known = self._clock(self.log_time)
-        return _through(known, self.richness[:, None], wanted)[:, 0]
+        return through(known, self.richness[:, None], wanted)[:, 0]
 
     def _between(self, points, wanted):
         """Interpolate at places on a clock that has the recorded points."""
@@ -224,7 +224,7 @@ class ClassifierTrajectory:
         flat = np.column_stack(
             [self.coef.reshape(n, -1), self.intercept, np.log(self.temperature)]
         )
-        found = _through(points, flat, wanted)
+        found = through(points, flat, wanted)
         outputs = self.intercept.shape[1]
         coef = found[:, : -outputs - 1].reshape(len(wanted), *self.coef.shape[1:])
         return coef, found[:, -outputs - 1 : -1], np.exp(found[:, -1])
@@ -239,8 +239,22 @@ class ClassifierTrajectory:
         )
 
 
-def _through(points, values, wanted):
-    """Return a monotone cubic through ``values``, ends beyond the ends."""
+def through(points, values, wanted):
+    """Return states at places on a clock, by a monotone cubic through those known.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n_points,)
+        Places of the states, increasing but for rounding.
+    values : ndarray of shape (n_points, n_values)
+        States.
+    wanted : ndarray of shape (n_wanted,)
+        Places asked for; beyond the ends the states of the ends hold.
+
+    Returns
+    -------
+    ndarray of shape (n_wanted, n_values)
+    """
     # Where rounding made a clock stand still, one point is enough.
     points, kept = np.unique(points, return_index=True)
     wanted = np.clip(wanted, points[0], points[-1])
