@@ -5,7 +5,7 @@ from numbers import Number
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import expit, log_expit, log_softmax, logsumexp, softmax
+from scipy.special import expit, log_expit, log_softmax, softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skregimes._arrays import as_array
 from skregimes._base import effective_samples
+from skregimes.flows.margin_loss import log_sum_exp
 
 __all__ = [
     "ClassifierFace",
@@ -127,22 +128,19 @@ def temperature(log_odds, codes, weight):
     """
     if log_odds.ndim == 1:
         log_odds = np.column_stack([-log_odds / 2, log_odds / 2])
-    log_odds = log_odds - log_odds.max(axis=1, keepdims=True)
+    behind = log_odds - log_odds[np.arange(len(codes)), codes][:, None]
     share = weight / weight.sum()
     least = 1 / (weight.sum() + log_odds.shape[1])
-    size = np.max(np.abs(log_odds))
 
     def excess(log_temperature):
         """Return by how much the log loss is above the least."""
-        scaled = log_odds * np.exp(-log_temperature)
-        right = scaled[np.arange(len(codes)), codes]
-        return share @ (logsumexp(scaled, axis=1) - right) - least
+        return share @ log_sum_exp(behind * np.exp(-log_temperature)) - least
 
     # Divided by a hundred times their size, log odds are those of a coin.
-    most = np.log(max(size, 1.0)) + np.log(100.0)
+    most = np.log(max(np.max(np.abs(behind)), 1.0)) + np.log(100.0)
     if excess(0.0) >= 0 or excess(most) <= 0:
         return 1.0
-    return float(np.exp(brentq(excess, 0.0, most, xtol=1e-13)))
+    return float(np.exp(brentq(excess, 0.0, most, xtol=1e-12)))
 
 
 def probabilities(log_odds):

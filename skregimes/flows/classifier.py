@@ -147,6 +147,5 @@ def _node_of(problem, sweep, charged):
     node = Node(problem.fold(dual), sweep.intercept, sweep.theta, sweep.coef, point)
     forces = None if problem.basis is None else dual
     # A unit of the log of the loss takes 1 / (rate g L) of time, and the last one most.
-    _, _, g, _ = problem.speed(node)
-    log_time = -at.log_loss - problem.log_rate - np.log(g)
+    log_time = -at.log_loss - problem.log_rate - np.log(problem.speed(node).g)
     return replace(node, log_time=float(log_time), forces=forces)

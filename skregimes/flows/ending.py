@@ -36,7 +36,7 @@ class Ending:
     max_time : float, default=inf
         Largest flow time.
     floor : float, default=0.0
-        Infimum of the loss.
+        Infimum of the loss; -inf for the logarithm of a loss.
     eps : float, default=2**-52
         Resolution of the arithmetic, ``torch.finfo(theta.dtype).eps``.
     rest : float, default=1e-3
@@ -48,8 +48,8 @@ class Ending:
     Raises
     ------
     ValueError
-        If `tol`, `max_time` is negative or nan, `floor` is not finite, `rest` is not
-        positive or `plateau` not above 1.
+        If `tol`, `max_time` is negative or nan, `floor` is nan or inf, or is -inf and
+        `tol` not zero, `rest` is not positive or `plateau` not above 1.
 
     Notes
     -----
@@ -62,6 +62,9 @@ class Ending:
     which does not know its growth never ends here unless its gradient is exactly zero.
 
     *plateau* is a loss which fell by less than 1e-3 while time grew by the factor.
+
+    Where the loss is a logarithm, with the floor -inf, its absolute falls are what
+    relative falls of a loss are, ``L`` is 1 in these rules, and it never converges.
 
     Neither is tried before the flow has left its start: ten times the shorter of
     ``L / |g|**2`` and ``1 / growth`` there must have passed (for a plateau, before it
@@ -94,8 +97,10 @@ class Ending:
             raise ValueError(f"tol={self.tol} must not be negative.")
         if not self.max_time >= 0:
             raise ValueError(f"max_time={self.max_time} must not be negative.")
-        if not math.isfinite(self.floor):
-            raise ValueError(f"floor={self.floor} must be finite.")
+        if not self.floor < math.inf:
+            raise ValueError(f"floor={self.floor} must be a number, or -inf.")
+        if self.floor == -math.inf and self.tol > 0:
+            raise ValueError(f"tol={self.tol} needs a floor of the loss.")
         if not self.rest > 0:
             raise ValueError(f"rest={self.rest} must be positive.")
         if not self.plateau > 1:
@@ -129,40 +134,45 @@ class Ending:
         str or None
             ``"converged"``, ``"stationary"``, ``"plateau"``, ``"max_time"`` or None.
         """
-        excess = loss - self.floor
+        log = self.floor == -math.inf
+        excess = loss if log else loss - self.floor
+        # What falls are relative to.
+        size = 1.0 if log else excess
         if not self._times:
-            leave = excess / grad_norm2 if grad_norm2 > 0 else math.inf
+            leave = size / grad_norm2 if grad_norm2 > 0 else math.inf
             rate = _value(growth)
             escape = 1 / rate if rate else math.inf
             self._warm = _WARM_UP * min(leave, escape)
         self._times.append(time)
         self._losses.append(excess)
-        perfect = _PERFECT * self.eps**2 * self._losses[0]
-        known = _CANCELLATION * self.eps * abs(self.floor)
-        if excess <= max(self.tol * self._losses[0], perfect, known):
+        if not log and self._is_fitted(excess):
             return "converged"
         if grad_norm2 == 0 or math.isinf(time):
             return "stationary"
-        if self._at_rest(time, excess, grad_norm2, growth):
+        if self._at_rest(time, size, grad_norm2, growth):
             return "stationary"
-        if self._on_plateau(time, excess):
+        if self._on_plateau(time, excess, log):
             return "plateau"
         return "max_time" if time >= self.max_time else None
 
-    def _at_rest(self, time, excess, grad_norm2, growth) -> bool:
-        if time <= self._warm or time * grad_norm2 >= self.rest * excess:
+    def _is_fitted(self, excess) -> bool:
+        perfect = _PERFECT * self.eps**2 * self._losses[0]
+        known = _CANCELLATION * self.eps * abs(self.floor)
+        return excess <= max(self.tol * self._losses[0], perfect, known)
+
+    def _at_rest(self, time, size, grad_norm2, growth) -> bool:
+        if time <= self._warm or time * grad_norm2 >= self.rest * size:
             return False
         rate = _value(growth)
         return rate is not None and time * rate < _STANDS
 
-    def _on_plateau(self, time, excess) -> bool:
+    def _on_plateau(self, time, excess, log) -> bool:
         # The last point before the plateau would have begun.
         before = bisect_right(self._times, time / self.plateau) - 1
-        left = (
-            self._times[before] > self._warm
-            or self._losses[before] < (1 - _LEFT) * self._losses[0]
-        )
-        return left and excess > (1 - _PLATEAU_FALL) * self._losses[before]
+        first, then = self._losses[0], self._losses[before]
+        fell = first - then > _LEFT * (1.0 if log else first)
+        left = self._times[before] > self._warm or fell
+        return left and then - excess < _PLATEAU_FALL * (1.0 if log else then)
 
 
 def _value(growth) -> float | None:

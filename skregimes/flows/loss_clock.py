@@ -22,7 +22,7 @@ from skregimes.flows.dual_mirror import Features
 from skregimes.flows.margin_loss import LossPoint
 from skregimes.flows.rosenbrock import RODAS4
 
-__all__ = ["ClassifierPath", "ClassifierProblem", "Node", "loss_clock_flow"]
+__all__ = ["ClassifierPath", "ClassifierProblem", "Node", "Speed", "loss_clock_flow"]
 
 # Coefficients below this share of the largest are resolved absolutely.
 _FLOOR = 1e-2
@@ -73,6 +73,31 @@ class Node:
     def fall(self):
         """Minus the log of the training loss."""
         return -self.loss.log_loss
+
+
+@dataclass(frozen=True, eq=False)
+class Speed:
+    """How fast the dual moves: by ``scale * force`` in a unit of the clock.
+
+    Attributes
+    ----------
+    scale : float
+        ``w / (g + c w)`` with the pull ``c`` of the features at the start.
+    w : float
+        ``1 + fall of the log of the loss so far``, times `ratio`.
+    g : float
+        Fall of the loss per unit of force squared.
+    ratio : float
+        Loss over force.
+    slope : ndarray of shape (n_outputs, n_features)
+        Of the links.
+    """
+
+    scale: float
+    w: float
+    g: float
+    ratio: float
+    slope: np.ndarray
 
 
 class ClassifierProblem:
@@ -178,27 +203,26 @@ class ClassifierProblem:
         return self.shape * (self.fold(loss.force) @ self.features.XT.T)
 
     def speed(self, node):
-        """Return ``(scale, w, g, ratio)``: the dual moves by ``scale * force``.
-
-        ``g`` is the fall of the loss per unit of force squared, and ``w`` what it is
-        compared with: ``1 + fall of the log of the loss so far``.
-        """
-        base, least = self._origin
-        pull = self.pull(node.loss)
-        slope = self.potential.slope(node.theta) / self.shape
-        g = float(np.sum(slope * pull**2))
-        ratio = node.loss.ratio
-        w = (1 + base - node.loss.log_loss) * ratio
-        return w / (g + least * w), w, g, ratio
+        """Return the `Speed` at a node, computed once."""
+        known = vars(node).get("_speed")
+        if known is None:
+            base, least = self._origin
+            pull = self.pull(node.loss)
+            slope = self.potential.slope(node.theta)
+            g = float(np.sum(slope / self.shape * pull**2))
+            ratio = node.loss.ratio
+            w = (1 + base - node.loss.log_loss) * ratio
+            known = Speed(w / (g + least * w), w, g, ratio, slope)
+            vars(node)["_speed"] = known
+        return known
 
     def field(self, node):
         """Return the change of the dual by the clock."""
-        scale, *_ = self.speed(node)
-        return scale * self.fold(node.loss.force)
+        return self.speed(node).scale * self.fold(node.loss.force)
 
     def log_pace(self, node):
         """Return the log of the time that passes in a unit of the clock."""
-        scale, *_ = self.speed(node)
+        scale = self.speed(node).scale
         return float(np.log(scale) - self.log_rate - node.loss.log_force)
 
     def jacobian(self, node):
@@ -213,9 +237,10 @@ class ClassifierProblem:
         """
         loss, XT = node.loss, self.features.XT
         k, r = self.n_outputs, self.n_rows + self.fit_intercept
-        scale, w, g, ratio = self.speed(node)
+        speed = self.speed(node)
+        scale, w, g, ratio = speed.scale, speed.w, speed.g, speed.ratio
         den = w / scale
-        slope = self.potential.slope(node.theta) * self.shape
+        slope = speed.slope * self.shape
         mass = slope @ self.features.norms2
         gram = self.features.gram(slope, _DROP * mass)
         curvature = self.loss.curvature(loss)
@@ -239,9 +264,9 @@ class ClassifierProblem:
         bend = self.potential.bend(node.theta) * (ahead @ XT.T) ** 2 * self.shape**2
         grow[:, : self.n_rows] += bend @ XT
         fall_w = (ratio - w) * fall / ratio + w * size
-        speed = (g * fall_w - w * grow) / den**2
+        faster = (g * fall_w - w * grow) / den**2
         field = scale * change[:, : self.n_rows]
-        field += ahead[:, :, None, None] * speed
+        field += ahead[:, :, None, None] * faster
         n_dual = k * self.n_rows
         by_dual = field[..., : self.n_rows].reshape(n_dual, n_dual)
         if not self.fit_intercept:
@@ -342,7 +367,7 @@ class _Step:
         """Return an error in units of what is allowed."""
         problem = self.problem
         move = problem.project(error.reshape(self.shape))
-        move = problem.potential.slope(node.theta) * move
+        move = problem.speed(node).slope * move
         size = np.abs(node.coef)
         size = np.max(np.abs(move) / (rtol * (size + _FLOOR * size.max())))
         lead = problem.loss.margins.of(problem.scores(move) + self.tilt @ error)
@@ -361,7 +386,9 @@ class _Step:
         time = np.logaddexp(self.node.log_time, np.log(h) + _log_mean_exp(*paces))
         forces = None
         if self.node.forces is not None:
-            at = [problem.speed(n)[0] * n.loss.force for n in (self.node, half, node)]
+            at = [
+                problem.speed(n).scale * n.loss.force for n in (self.node, half, node)
+            ]
             forces = self.node.forces + (at[0] + 4 * at[1] + at[2]) * (h / 6)
         return replace(node, log_time=float(time), forces=forces)
 

@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from skregimes.limits.margins import Margins
 
-__all__ = ["LOSSES", "LossPoint", "MarginLoss"]
+__all__ = ["LOSSES", "LossPoint", "MarginLoss", "log_sum_exp"]
 
 LOSSES = ("logistic", "exponential")
 
@@ -21,6 +21,7 @@ _MAX_NEWTON, _MAX_HALVED = 60, 8
 # Forces on an output balance to this share, or as well as margins are resolved.
 _BALANCED = 1e-12
 _LEAST_SLOPE = 1e-12
+_LEAST_PULL = 1e-200
 
 
 def log_sum_exp(values):
@@ -187,17 +188,17 @@ class MarginLoss:
             return intercept, self._point(margins, log_c, total)
         reach = 1 + np.ptp(scores)
         enough = max(_BALANCED, 4 * np.finfo(float).eps * largest)
-        gap = self._gap(log_c)
+        gap, newton = self._balance(log_c, total)
         for _ in range(_MAX_NEWTON):
             size = np.max(np.abs(gap))
             if size <= enough:
                 break
-            step = self._newton(log_c, total, gap)
+            step = newton()
             step *= min(1.0, reach / np.max(np.abs(step), initial=reach))
             for _ in range(_MAX_HALVED):
                 moved = self.margins.of(scores + intercept + step)
                 forces = self._log_forces(moved)
-                gap = self._gap(forces[0])
+                gap, newton = self._balance(*forces)
                 if np.max(np.abs(gap)) < size:
                     break
                 step = step / 4
@@ -208,48 +209,55 @@ class MarginLoss:
 
     @cached_property
     def _members(self):
-        """Masks of the classes."""
-        return [self.margins.codes == code for code in range(self.margins.n_classes)]
+        """Samples of each class, and which is in which, (n_classes, n_samples)."""
+        hot = np.arange(self.margins.n_classes)[:, None] == self.margins.codes
+        return [np.flatnonzero(row) for row in hot], hot.astype(float)
+
+    def _balance(self, log_c, total):
+        """Return by how much the log of the pull up exceeds that down, an output.
+
+        And a function that returns the Newton step to gaps of zero.
+        """
+        if self.margins.n_outputs > 1:
+            pulls = self._pulls(log_c)
+            gap = pulls[0] - pulls[1]
+            return gap, lambda: self._newton(log_c, total, pulls, gap)
+        rows, hot = self._members
+        log = log_c[:, 0]
+        weight = np.exp(log - log.max())
+        pull = hot @ weight
+        if pull.min() > _LEAST_PULL:
+            gap = np.log(pull[1] / pull[0])
+        else:  # far from balanced
+            weight, pull = np.empty_like(log), np.ones(2)
+            tops = [log_sum_exp(log[members]) for members in rows]
+            for members, top in zip(rows, tops, strict=True):
+                weight[members] = np.exp(log[members] - top)
+            gap = tops[1] - tops[0]
+        if self.loss == "logistic":
+            weight = weight * expit(-total)
+        slope = np.sum(hot @ weight / pull)
+        step = np.atleast_1d(gap / max(slope, _LEAST_SLOPE))
+        return np.atleast_1d(gap), lambda: step
 
     def _pulls(self, log_c):
         """Return logs of the pulls on each class: up, and down by whose samples."""
         n_classes = self.margins.n_classes
         mass = np.full((n_classes, n_classes), -np.inf)
         others = ~np.eye(n_classes, dtype=bool)
-        for code, rows in enumerate(self._members):
+        for code, rows in enumerate(self._members[0]):
             mass[code, others[code]] = log_sum_exp(log_c[rows].T)
         return log_sum_exp(mass), log_sum_exp(mass.T), mass
 
-    def _gap(self, log_c):
-        """Return by how much the log of the pull up exceeds that down, an output."""
-        if self.margins.n_outputs == 1:
-            first, second = self._members
-            log = log_c[:, 0]
-            return np.array([log_sum_exp(log[second]) - log_sum_exp(log[first])])
-        up, down, _ = self._pulls(log_c)
-        return up - down
-
-    def _newton(self, log_c, total, gap):
-        """Return the Newton step to a gap of zero."""
-        if self.margins.n_outputs == 1:
-            slope = 0.0
-            stiff = np.ones(len(total))
-            if self.loss == "logistic":
-                stiff = expit(-total)
-            for rows in self._members:
-                log = log_c[rows, 0]
-                weight = np.exp(log - log.max())
-                slope += weight @ stiff[rows] / weight.sum()
-            return gap / max(slope, _LEAST_SLOPE)
+    def _newton(self, log_c, total, pulls, gap):
         # Several intercepts have a free sum, which stays zero.
-        slope = self._slope(log_c, total) + 1 / self.margins.n_classes
+        slope = self._slope(log_c, total, *pulls) + 1 / self.margins.n_classes
         step, *_ = np.linalg.lstsq(slope, -gap)
         return step - step.mean()
 
-    def _slope(self, log_c, total):
+    def _slope(self, log_c, total, up, down, mass):
         """Return the derivative of the gaps in the intercepts of three and more."""
         codes, n_classes = self.margins.codes, self.margins.n_classes
-        up, down, mass = self._pulls(log_c)
         out = np.exp(mass - up[:, None])  # of the pull up, what each other class gets
         come = np.exp(mass - down).T
         slope = out + come - 2 * np.eye(n_classes)
