@@ -29,7 +29,9 @@ def effective_samples(sample_weight):
     Whole-number weights are repetitions and count as such; any others are relative, and
     each sample of positive weight counts once.
     """
-    if np.all(sample_weight == np.round(sample_weight)):
+    # Beyond 2**53 every float is a whole number.
+    whole = np.all(sample_weight == np.round(sample_weight))
+    if whole and np.all(sample_weight < 2.0**53 / len(sample_weight)):
         return float(sample_weight.sum())
     return float(np.count_nonzero(sample_weight))
 
@@ -182,14 +184,16 @@ class Watcher:
         self.context.call_on_fit_task_begin(**self.shown)
         self.points = {}
 
-    def __call__(self, target, time, loss, state, message=None):
+    def __call__(self, target, time, loss, state, place=None, message=None):
         """Report a step; ``state()`` gives attributes that predict as of now.
 
         Only the first step beyond each of 12 points a decade of ``time`` (in natural
-        units) is reported. A true answer asks the flow to stop. ``message`` stands for
-        what is printed of a flow whose time and loss are no floats.
+        units) is reported. A true answer asks the flow to stop. Of a flow whose time
+        and loss are no floats, ``place`` counts decades, and ``message`` is printed.
         """
-        point = int(np.floor(POINTS_PER_DECADE * np.log10(max(time, 1e-300))))
+        if place is None:
+            place = np.log10(max(time, 1e-300))
+        point = int(np.floor(POINTS_PER_DECADE * place))
         before = self.points.get(target)
         if before is not None and point <= before:
             return False

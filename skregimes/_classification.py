@@ -69,7 +69,12 @@ def encode(y, sample_weight, class_weight=None):
         y = np.array(y.tolist())  # scikit-learn knows objects as strings only
     check_classification_targets(y)
     used = sample_weight > 0
-    classes, codes = np.unique(y[used], return_inverse=True)
+    try:
+        classes, codes = np.unique(y[used], return_inverse=True)
+    except TypeError as error:
+        raise ValueError(
+            "Labels must be of one type, all numbers or all strings."
+        ) from error
     if len(classes) < 2:
         raise ValueError(
             "This classifier needs samples of at least 2 classes in the data, but the "
@@ -86,6 +91,11 @@ def encode(y, sample_weight, class_weight=None):
         )
     n_samples = effective_samples(weight)
     weight = (weight / weight.max()) * (factors / factors.max())[codes]
+    if not np.all(weight > 0):
+        raise ValueError(
+            "The weights of the samples, those of their classes included, differ by "
+            "more than float64 can hold; drop the samples that count for nothing."
+        )
     return classes, codes, weight * (n_samples / weight.sum())
 
 

@@ -8,6 +8,9 @@ from skregimes._base import LinearTable
 
 __all__ = ["LabelledTable", "class_folds"]
 
+# No class counts as rarer than this in units.
+_RARE = 1e-12
+
 
 @dataclass(frozen=True, eq=False)
 class LabelledTable:
@@ -25,21 +28,37 @@ class LabelledTable:
         Numbers of the classes.
     n_classes : int
         How many there are.
-    place : ndarray of shape (n_samples,)
-        The distinct sample that each sample is.
-    share : ndarray of shape (n_samples,)
+    used : ndarray of bool of shape (n_samples,)
+        Which samples have a weight.
+    place : ndarray of shape (n_used,)
+        The distinct sample that each of them is.
+    share : ndarray of shape (n_used,)
         Its share of the weight there.
     """
 
     table: LinearTable
     codes: np.ndarray
     n_classes: int
+    used: np.ndarray
     place: np.ndarray
     share: np.ndarray
 
     @classmethod
-    def build(cls, X, codes, weight, *, center, standardize):
-        """Merge and scale ``X (n, d)``, ``codes (n,)``, positive ``weight (n,)``."""
+    def build(cls, X, used, codes, weight, *, center, standardize):
+        """Merge and scale.
+
+        Parameters
+        ----------
+        X : ndarray of shape (n_samples, n_features)
+            Features.
+        used : ndarray of bool of shape (n_samples,)
+            Which samples have a weight.
+        codes, weight : ndarray of shape (n_used,)
+            Their classes and positive weights.
+        center, standardize : bool
+            See `LinearTable.build`.
+        """
+        X = X[used]
         labelled = np.column_stack([codes.astype(X.dtype), X + 0.0])  # no -0.0
         labelled, place = np.unique(labelled, axis=0, return_inverse=True)
         place = place.reshape(-1)
@@ -48,7 +67,8 @@ class LabelledTable:
         n_classes = codes.max() + 1
         Y = _responses(codes, merged, n_classes, center)
         table = LinearTable.build(X, Y, merged, center=center, standardize=standardize)
-        return cls(table, codes, n_classes, place, weight / merged[place])
+        share = weight / merged[place]
+        return cls(table, codes, n_classes, used, place, share)
 
     @property
     def weight(self):
@@ -61,8 +81,14 @@ class LabelledTable:
         return self.table.XT.T
 
     def of_samples(self, values):
-        """Spread ``(..., n_distinct)`` over the samples, by their weights."""
-        return values[..., self.place] * self.share
+        """Spread ``(..., n_distinct)`` over all samples, by their weights."""
+        full = np.zeros((*values.shape[:-1], len(self.used)))
+        full[..., self.used] = values[..., self.place] * self.share
+        return full
+
+    def samples_of(self, distinct):
+        """Return the numbers of the samples that are some of the distinct ones."""
+        return np.flatnonzero(self.used)[np.isin(self.place, distinct)]
 
     def restore(self, coef, intercept):
         """Return ``coef (..., d)`` and intercepts in the units of the input."""
@@ -78,6 +104,7 @@ def _responses(codes, weight, n_classes, center):
     share = np.bincount(codes, weight) / weight.sum()
     if not center:
         share = np.full(n_classes, 1 / n_classes)
+    share = np.clip(share, _RARE, 1 - _RARE)
     hot = codes[:, None] == np.arange(n_classes)
     response = (hot - share) / (share * (1 - share))
     return response[:, 1:] if n_classes == 2 else response

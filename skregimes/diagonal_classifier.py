@@ -38,6 +38,8 @@ __all__ = ["DiagonalNetClassifier"]
 _FLOATS = [np.float64, np.float32]
 _BROKEN = {"max_iter", "stalled", "interrupted"}
 _TRAJECTORY_POINTS = 100
+# Callbacks are told of decades of time up to so many.
+_DECADES = 12
 # A trajectory holds at most so many numbers.
 _MOST_NUMBERS = 2**24
 # "auto" stops early where there are so many distinct samples.
@@ -120,8 +122,6 @@ class DiagonalNetClassifierFit(ClassifierFace, FlowEstimator):
         check_is_fitted(self)
         if self.margin_ > 0:
             return True
-        if self._at_rest:
-            return False
         data = self._data()
         try:
             max_margin(data.X, data.codes, norm="l1", fit_intercept=self.fit_intercept)
@@ -478,12 +478,12 @@ class DiagonalNetClassifier(DiagonalNetClassifierFit):
             sample_weight, X, dtype=np.float64, ensure_non_negative=True
         )
         classes, codes, weights = encode(y, weight, self.class_weight)
-        self._used = weight > 0
         standardize = self.standardize
         if standardize is None:
             standardize = self.units == "relative"
         data = LabelledTable.build(
-            X[self._used],
+            X,
+            weight > 0,
             codes,
             weights,
             center=self.fit_intercept,
@@ -585,12 +585,12 @@ class DiagonalNetClassifier(DiagonalNetClassifierFit):
 
         def on_node(node):
             log_time = node.log_time - start.log_unit
+            place = log_time / np.log(10)
+            if place > _DECADES:  # then decades of the log of time
+                place = _DECADES + np.log10(place / _DECADES)
             state = lambda: self._answers(start, classes, node)
             message = f"log time {log_time:9.2f}  log loss {node.loss.log_loss:9.3e}"
-            with np.errstate(over="ignore"):
-                time = min(np.exp(log_time), np.finfo(float).max)
-                loss = np.exp(node.loss.log_loss)
-            return watcher(0, time, loss, state, message)
+            return watcher(0, None, None, state, place, message)
 
         return on_node
 
@@ -598,43 +598,42 @@ class DiagonalNetClassifier(DiagonalNetClassifierFit):
 
     def _store(self, start, classes, path, error, search):
         """Set the fitted attributes."""
-        used = self._used
-        self._forget()
         data, problem, node = start.data, start.problem(), path.nodes[-1]
-        for name, value in self._answers(start, classes, node).items():
-            setattr(self, name, value)
-        self._labelled = data
-        self._at_rest = path.status == "stationary"
-        self._network = _Network(
-            start.potential, node.coef, data.table.x_mean, data.table.x_scale
-        )
-        self.solver_ = "dual_mirror" if np.isnan(error) else "sweeping"
-        self.sweep_error_ = error
-        self.n_iter_ = max(path.n_iter, 1)
-        self.converged_ = path.status not in _BROKEN
-        self.alpha_ = float(np.exp(start.log_alpha))
-        self.scale_unit_ = float(start.scale_unit)
-        self.scale_ = float(
-            np.exp(self.depth * start.log_alpha - np.log(start.scale_unit))
-        )
-        self.time_unit_ = float(np.exp(start.log_unit))
-        if search is not None:
-            self.validation_curve_ = search.curve
-        dual = np.zeros((problem.n_outputs, len(used)))
-        dual[:, used] = data.of_samples(problem.dual_of_samples(node))
+        dual = data.of_samples(problem.dual_of_samples(node))
         if self.depth > 2 and self.init_shape is not None:
             # The flow scales duals by the largest rate, which belongs to this shape.
             dual *= np.max(self.init_shape) ** (2.0 - self.depth)
-        self.dual_coef_ = dual
-        self.support_ = np.flatnonzero(used)[_support(node, data)]
-        self.trajectory_ = self._trajectory(start, path)
-        self.log_time_ = float(self.trajectory_.log_time[-1])
-        self.time_ = float(self.trajectory_.time[-1])
-        self.richness_ = start.potential.richness(node.coef)
+        trajectory = self._trajectory(start, path)
         scores = diagonal_diagnostics(start.potential, node.coef, start.rows)
-        for name, value in scores.items():
-            setattr(self, f"{name}_", value)
-        self.effective_sparsity_ = effective_sparsity(node.coef.ravel())
+        log_scale = self.depth * start.log_alpha - np.log(start.scale_unit)
+        found = {
+            **self._answers(start, classes, node),
+            **{f"{name}_": value for name, value in scores.items()},
+            "_labelled": data,
+            "_network": _Network(
+                start.potential, node.coef, data.table.x_mean, data.table.x_scale
+            ),
+            "solver_": "dual_mirror" if np.isnan(error) else "sweeping",
+            "sweep_error_": error,
+            "n_iter_": max(path.n_iter, 1),
+            "converged_": path.status not in _BROKEN,
+            "alpha_": float(np.exp(start.log_alpha)),
+            "scale_": float(np.exp(log_scale)),
+            "scale_unit_": float(start.scale_unit),
+            "time_unit_": float(np.exp(start.log_unit)),
+            "trajectory_": trajectory,
+            "log_time_": float(trajectory.log_time[-1]),
+            "time_": float(trajectory.time[-1]),
+            "dual_coef_": dual,
+            "support_": data.samples_of(_support(node)),
+            "richness_": start.potential.richness(node.coef),
+            "effective_sparsity_": effective_sparsity(node.coef.ravel()),
+        }
+        if search is not None:
+            found["validation_curve_"] = search.curve
+        # All at once, lest an interruption leave half of them.
+        self._forget()
+        self.__dict__.update(found)
 
     def _answers(self, start, classes, node):
         """Return the attributes that predict, of a node of the flow."""
@@ -682,11 +681,11 @@ class DiagonalNetClassifier(DiagonalNetClassifierFit):
                 ConvergenceWarning,
                 stacklevel=4,
             )
-        if self._at_rest and self.log_loss_tol is not None:
+        if path.status == "stationary" and self.log_loss_tol is not None:
             warnings.warn(
-                f"The classes overlap: the flow came to rest at the log loss "
-                f"{self.log_loss_:.6g}, the least there is, before it reached "
-                f"log_loss_tol={self.log_loss_tol}.",
+                f"The flow came to rest at the log loss {self.log_loss_:.6g}, before "
+                f"log_loss_tol={self.log_loss_tol}: the classes overlap, if separable_ "
+                f"is False, or else tol={self.tol} is too large.",
                 UserWarning,
                 stacklevel=4,
             )
@@ -751,13 +750,13 @@ def _link(loss):
     return 2.0 if loss == "exponential" else 1.0
 
 
-def _support(node, data):
-    """Return the numbers of the samples that carry all but a share of the forces."""
+def _support(node):
+    """Return the distinct samples that carry all but a share of the forces."""
     force = np.abs(node.loss.force).max(axis=1)
     order = np.argsort(-force, kind="stable")
     carried = np.cumsum(force[order])
     count = np.searchsorted(carried, (1 - _UNSUPPORTED) * carried[-1]) + 1
-    return np.flatnonzero(np.isin(data.place, order[:count]))
+    return order[:count]
 
 
 @dataclass(frozen=True, eq=False)

@@ -62,10 +62,13 @@ def follow(
     if np.isinf(log_loss_tol):
         # Nothing but a time may stop it, and times beyond e^1e5 are no floats.
         return path, np.nan
-    error = _error_at(problem, path)
-    swept = _sweep(problem, path.nodes[-1], -log_loss_tol, on_node)
-    nodes = path.nodes + swept.nodes
-    return ClassifierPath(nodes, path.n_iter + swept.n_iter, swept.status), error
+    nodes, error = list(path.nodes), np.nan
+    try:
+        error = _error_at(problem, path)
+        n_iter, status = _sweep(problem, nodes, -log_loss_tol, on_node)
+    except KeyboardInterrupt:
+        n_iter, status = 0, "interrupted"
+    return ClassifierPath(nodes, path.n_iter + n_iter, status), error
 
 
 def _sweep_of(problem, node):
@@ -106,26 +109,26 @@ def _levels(first, last):
     return levels
 
 
-def _sweep(problem, node, fall, on_node):
-    """Sweep on from a node until the loss has fallen so far."""
+def _sweep(problem, nodes, fall, on_node):
+    """Sweep on from the last node until the loss has fallen so far; append to them.
+
+    Returns the number of steps and the status.
+    """
+    node = nodes[-1]
     sweep = _sweep_of(problem, node)
-    nodes, status = [], "level"
     # The least margin is behind the log of the loss by a logarithm of the number of
     # samples that have it, which only the result tells.
     least = node.loss.margins.min()
     goals = _levels(least, fall - (node.fall - least))
-    try:
-        while goals:
-            charged = sweep.advance(goals.pop(0))
-            nodes.append(_node_of(problem, sweep, charged))
-            if on_node is not None and on_node(nodes[-1]):
-                return ClassifierPath(nodes, sweep.n_iter, "stopped")
-            missing = fall - nodes[-1].fall
-            if not goals and missing > _HIT * fall:
-                goals.append(sweep.margins.min() + missing)
-    except KeyboardInterrupt:
-        status = "interrupted"
-    return ClassifierPath(nodes, sweep.n_iter, status)
+    while goals:
+        charged = sweep.advance(goals.pop(0))
+        nodes.append(_node_of(problem, sweep, charged))
+        if on_node is not None and on_node(nodes[-1]):
+            return sweep.n_iter, "stopped"
+        missing = fall - nodes[-1].fall
+        if not goals and missing > _HIT * fall:
+            goals.append(sweep.margins.min() + missing)
+    return sweep.n_iter, "level"
 
 
 def _node_of(problem, sweep, charged):

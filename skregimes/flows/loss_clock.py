@@ -31,8 +31,6 @@ _FLOOR = 1e-2
 _MARGIN_ERROR = 0.3
 # Share of the tangent kernel's trace that may be left out of the Jacobian.
 _DROP = 1e-10
-# Relative accuracy with which a level of the loss or a time is hit.
-_HIT = 1e-12
 # A step may raise the log of the loss by so much: rounding.
 _SLACK = 1e-9
 _ROUNDING = 1e-14
@@ -188,15 +186,19 @@ class ClassifierProblem:
         pull = np.max(np.abs(self.pull(loss)))
         return loss.log_loss, float(pull)
 
-    def rest(self, tol):
-        """Return the pull under which the flow is at rest.
+    @cached_property
+    def _sizes(self):
+        return np.abs(self.X)
 
-        Features pull on separable data whatever the forces; on others the flow ends
-        where they cancel.
+    def at_rest(self, node, tol):
+        """Return whether the forces on each coefficient cancel to a share of them.
+
+        On separable data some feature pulls whatever the forces; on others the flow
+        ends where all pulls cancel.
         """
-        force = np.abs(self.start().loss.force)
-        largest = np.max(self.shape * (force.T @ np.abs(self.X)))
-        return max(tol, _ROUNDING) * largest
+        force = node.loss.force.T
+        most = np.abs(force) @ self._sizes
+        return bool(np.all(np.abs(force @ self.X) <= max(tol, _ROUNDING) * most))
 
     def pull(self, loss):
         """Return ``shape X.T force``, the speed of ``s`` per unit of total force."""
@@ -425,25 +427,25 @@ class _Goal:
     log_loss: float
     log_time: float
 
-    def excess(self, node):
-        """Return by how much a node is beyond the goal; negative before it."""
-        if self.log_time == -np.inf:
-            return np.inf
-        beyond = [-1e300]
+    def _beyond(self, node):
+        level = time = -1e300
         if np.isfinite(self.log_loss):
             size = max(1.0, abs(self.log_loss))
-            beyond.append((self.log_loss - node.loss.log_loss) / size)
-        if np.isfinite(self.log_time):
-            size = max(1.0, abs(self.log_time))
-            beyond.append((node.log_time - self.log_time) / size)
-        return max(beyond)
+            level = (self.log_loss - node.loss.log_loss) / size
+        if self.log_time == -np.inf:
+            time = np.inf
+        elif np.isfinite(self.log_time):
+            time = (node.log_time - self.log_time) / max(1.0, abs(self.log_time))
+        return level, time
+
+    def excess(self, node):
+        """Return by how much a node is beyond the goal; negative before it."""
+        return max(self._beyond(node))
 
     def reached(self, node):
         """Return which of the two a node at the goal has reached."""
-        level = np.isfinite(self.log_loss) and (
-            node.loss.log_loss - self.log_loss <= _HIT * 10 * max(1, abs(self.log_loss))
-        )
-        return "level" if level else "time"
+        level, time = self._beyond(node)
+        return "level" if level >= time else "time"
 
 
 def _attempt(step, h, rtol):
@@ -499,7 +501,7 @@ def loss_clock_flow(
     log_max_time : float, default=inf
         Log of the flow time at which to stop.
     tol : float, default=1e-9
-        Share of its start under which the gradient in the coefficients counts as zero.
+        At rest the forces on each coefficient cancel to this share of them.
     rtol : float, default=1e-3
         Relative error allowed in each coefficient in a step.
     max_iter : int, default=10_000
@@ -515,13 +517,12 @@ def loss_clock_flow(
     """
     node = problem.start() if start is None else start
     goal = _Goal(log_loss_tol, log_max_time)
-    at_rest = problem.rest(tol)
     nodes, n_iter, h, status = [node], 0, 0.01, ""
     if goal.excess(node) >= 0:
         status = goal.reached(node)
     try:
         while not status:
-            if np.max(np.abs(problem.pull(node.loss))) <= at_rest:
+            if problem.at_rest(node, tol):
                 status = "stationary"
                 break
             step = _Step(problem, node)
@@ -544,7 +545,6 @@ def loss_clock_flow(
                 break
             if goal.excess(new) > 0:
                 new, h = _hit(step, goal, new, h)
-            if goal.excess(new) >= -_HIT * 10:
                 status = goal.reached(new)
             node = new
             nodes.append(node)

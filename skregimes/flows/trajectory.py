@@ -155,7 +155,7 @@ class ClassifierTrajectory:
         -------
         coef : ndarray of shape (n_times, n_outputs, n_features)
             Between the points a monotone cubic in log time, exact at the points and
-            between them to about 1e-3 of the final size.
+            between them to about 5e-3 of the size there.
         intercept : ndarray of shape (n_times, n_outputs)
             Intercepts.
         temperature : ndarray of shape (n_times,)
