@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from skregimes._arrays import as_array
 from skregimes._base import effective_samples
 from skregimes.flows.margin_loss import log_sum_exp
+from skregimes.flows.trajectory import check_times
 
 __all__ = [
     "ClassifierFace",
@@ -165,14 +166,6 @@ def log_probabilities(log_odds):
     if np.ndim(log_odds) == 1:
         return np.column_stack([log_expit(-log_odds), log_expit(log_odds)])
     return log_softmax(log_odds, axis=1)
-
-
-def check_times(times):
-    """Return times as an array, or raise ValueError if one is negative or nan."""
-    times = np.atleast_1d(np.asarray(times, dtype=float))
-    if not np.all(times >= 0):
-        raise ValueError("Times must be non-negative numbers.")
-    return times
 
 
 class ClassifierFace(ClassifierMixin, ABC):

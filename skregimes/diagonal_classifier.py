@@ -122,6 +122,8 @@ class DiagonalNetClassifierFit(ClassifierFace, FlowEstimator):
         check_is_fitted(self)
         if self.margin_ > 0:
             return True
+        if self._rested and not hasattr(self, "_labelled"):
+            return False  # forces cancel: all but a proof, where the data are gone
         data = self._data()
         try:
             max_margin(data.X, data.codes, norm="l1", fit_intercept=self.fit_intercept)
@@ -233,8 +235,10 @@ class DiagonalNetClassifier(DiagonalNetClassifierFit):
         True stops at the time of the best log loss of samples held out,
         ``validation_fraction`` of each class, up to five such parts one after another
         while fewer than 1000 samples have been held out; all samples are then fitted to
-        that time. False goes on to ``log_loss_tol`` or ``max_time``. "auto" is True
-        from 20 distinct samples on, if ``log_loss_tol`` and ``max_time`` are None.
+        that time. The start counts as a time: where nothing on the way predicts better
+        than the class frequencies, coefficients stay zero. False goes on to
+        ``log_loss_tol`` or ``max_time``. "auto" is True from 20 distinct samples on, if
+        ``log_loss_tol`` and ``max_time`` are None.
 
     log_loss_tol : float, default=None
         Natural logarithm of the training loss at which to stop, maybe -1e6, not below
@@ -449,8 +453,9 @@ class DiagonalNetClassifier(DiagonalNetClassifierFit):
         data, classes = self._prepare(X, y, sample_weight)
         watcher = self._watch(X, y, sample_weight)
         start = self._start(data)
-        log_max_time = -np.inf if self.max_time is None else np.log(self.max_time)
-        log_max_time = np.inf if self.max_time is None else log_max_time + start.clock
+        log_max_time = np.inf
+        if self.max_time is not None:
+            log_max_time = np.log(self.max_time) + start.clock
         search = None
         if self._stops_early(data):
             search = self._search(start, log_max_time)
@@ -532,7 +537,7 @@ class DiagonalNetClassifier(DiagonalNetClassifierFit):
         if shape.shape != (n_features,) or np.any(shape <= 0):
             raise ValueError(
                 f"init_shape must be {n_features} positive numbers, one a feature; got "
-                f"an array of shape {shape.shape}."
+                f"an array of shape {shape.shape} whose least entry is {shape.min():g}."
             )
         return shape
 
@@ -610,6 +615,7 @@ class DiagonalNetClassifier(DiagonalNetClassifierFit):
             **self._answers(start, classes, node),
             **{f"{name}_": value for name, value in scores.items()},
             "_labelled": data,
+            "_rested": path.status == "stationary",
             "_network": _Network(
                 start.potential, node.coef, data.table.x_mean, data.table.x_scale
             ),

@@ -51,7 +51,8 @@ def diagonal_diagnostics(potential, coef, rows):
     # Kernels of different outputs are orthogonal, and of one size at the start.
     size = np.exp(growth - growth.max())
     alignment = alignment @ size / np.linalg.norm(size) / np.sqrt(len(size))
-    change = np.linalg.norm(change) / np.sqrt(len(size))
+    with np.errstate(over="ignore"):
+        change = np.linalg.norm(change) / np.sqrt(len(size))
     return {
         "kernel_change": float(change),
         "kernel_alignment": float(np.clip(alignment, -1, 1)),

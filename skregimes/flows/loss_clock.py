@@ -34,6 +34,10 @@ _DROP = 1e-10
 # A step may raise the log of the loss by so much: rounding.
 _SLACK = 1e-9
 _ROUNDING = 1e-14
+# Steps so long lead nowhere: what still pulls is rounding.
+_STANDS = 1e14
+# Goals met no better than this are missed.
+_MISSED = 1e-6
 _MAX_SOLVES = 100
 # Log of a step over the shortest part of it that is looked at.
 _LONGEST_STEP = 600.0
@@ -522,7 +526,7 @@ def loss_clock_flow(
         status = goal.reached(node)
     try:
         while not status:
-            if problem.at_rest(node, tol):
+            if problem.at_rest(node, tol) or h > _STANDS:
                 status = "stationary"
                 break
             step = _Step(problem, node)
@@ -546,6 +550,8 @@ def loss_clock_flow(
             if goal.excess(new) > 0:
                 new, h = _hit(step, goal, new, h)
                 status = goal.reached(new)
+                if abs(goal.excess(new)) > _MISSED:
+                    status = "stalled"  # the dual no longer resolves coefficients
             node = new
             nodes.append(node)
             if on_node is not None and on_node(node) and not status:

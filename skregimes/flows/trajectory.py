@@ -5,7 +5,21 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
-__all__ = ["ClassifierTrajectory", "Trajectory", "interpolate", "through"]
+__all__ = [
+    "ClassifierTrajectory",
+    "Trajectory",
+    "check_times",
+    "interpolate",
+    "through",
+]
+
+
+def check_times(times):
+    """Return times as an array, or raise ValueError if one is negative or nan."""
+    times = np.atleast_1d(np.asarray(times, dtype=float))
+    if not np.all(times >= 0):
+        raise ValueError("Times must be non-negative numbers.")
+    return times
 
 
 def interpolate(time, values, times):
@@ -80,9 +94,7 @@ class Trajectory:
             If a time is negative or nan, or only the start and the limit of infinite
             time are known and a time lies between.
         """
-        times = np.atleast_1d(np.asarray(times, dtype=float))
-        if not np.all(times >= 0):
-            raise ValueError("Times must be non-negative numbers.")
+        times = check_times(times)
         intercept = np.broadcast_to(self.intercept, len(self))
         values = np.column_stack([self.coef, intercept])
         before = np.searchsorted(self.time, times, "right") - 1
@@ -166,9 +178,7 @@ class ClassifierTrajectory:
         ValueError
             If a time is negative or nan.
         """
-        times = np.atleast_1d(np.asarray(times, dtype=float))
-        if not np.all(times >= 0):
-            raise ValueError("Times must be non-negative numbers.")
+        times = check_times(times)
         with np.errstate(divide="ignore"):
             return self._between(self._clock(self.log_time), self._clock(np.log(times)))
 
@@ -212,9 +222,14 @@ class ClassifierTrajectory:
         Returns
         -------
         ndarray of shape (n_times,)
+
+        Raises
+        ------
+        ValueError
+            If a time is negative or nan.
         """
         with np.errstate(divide="ignore"):
-            wanted = self._clock(np.log(np.atleast_1d(times)))
+            wanted = self._clock(np.log(check_times(times)))
         known = self._clock(self.log_time)
         return through(known, self.richness[:, None], wanted)[:, 0]
 

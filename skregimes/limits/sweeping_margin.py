@@ -14,6 +14,10 @@ __all__ = ["SweepingMargin", "sweeping_margin"]
 _LINEAR = 1e-3
 
 
+# Smaller ones would take for ever, and gain nothing.
+_LEAST_RATIO = 1.001
+
+
 @dataclass(frozen=True)
 class SweepingMargin:
     """Separators along a sweep, with a leading axis if there are several mu.
@@ -115,8 +119,8 @@ def sweeping_margin(X, y, mu, *, depth=2, ratio=1.1, fit_intercept=False):
     if mus.size == 0 or not np.all(mus > 0):
         raise ValueError("mu must be positive, and not empty.")
     ratio = float(check_array(ratio, "ratio", (0,)))
-    if not ratio > 1:
-        raise ValueError(f"ratio must be above 1; got {ratio:g}.")
+    if not ratio >= _LEAST_RATIO:
+        raise ValueError(f"ratio must be at least {_LEAST_RATIO}; got {ratio:g}.")
     levels = [data.level(value)[0] for value in mus.ravel()]
     try:
         points = _sweep(data, depth, np.unique(levels), ratio)
