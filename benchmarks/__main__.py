@@ -3,6 +3,7 @@
 import sys
 
 from benchmarks import (
+    bench_classifier,
     bench_curves,
     bench_diagonal,
     bench_matrix,
@@ -16,6 +17,7 @@ for benchmark in (
     bench_shallow_relu,
     bench_curves,
     bench_matrix,
+    bench_classifier,
 ):
     print(f"\n## {benchmark.__name__}\n")
     benchmark.main(sys.argv[1:])

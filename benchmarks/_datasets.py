@@ -1,8 +1,8 @@
-"""Regression problems on real tables, read from wheels, nothing downloaded.
+"""Problems on real tables, read from wheels, nothing downloaded.
 
-Gene-expression matrices come without a target. One is made by predicting a gene
-from all the others; the genes are drawn once, with seed 0, from the more variable
-half, so nobody chose them.
+For regression, gene-expression matrices come without a target. One is made by
+predicting a gene from all the others; the genes are drawn once, with seed 0, from the
+more variable half, so nobody chose them.
 """
 
 import importlib.util
@@ -16,11 +16,16 @@ from sklearn.datasets import (
     load_diabetes,
     load_digits,
     load_sample_image,
+    load_wine,
     make_sparse_uncorrelated,
 )
+from sklearn.model_selection import RepeatedStratifiedKFold, StratifiedShuffleSplit
 from sklearn.preprocessing import PolynomialFeatures
 
+from skregimes.datasets import load_khan, load_nci60
+
 TARGET_SEED = 0
+FOLDS = 5
 
 # ISLP asks for many packages, and only its data files are wanted.
 _INSTALL = {
@@ -222,3 +227,57 @@ def load_table(name):
         known = ", ".join(COMPLETE_TABLES)
         raise ValueError(f"No table called {name!r}; there are {known}")
     return np.asarray(COMPLETE_TABLES[name](), dtype=float)
+
+
+# -- classes ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ClassTask:
+    """A table with classes, and how often it is split: into folds, or at random.
+
+    With ``n_train`` each split draws that many samples to train on, else every
+    repetition is five folds. Both keep the shares of the classes.
+    """
+
+    load: Callable
+    n_splits: int
+    n_train: int | None = None
+
+    def data(self):
+        X, y = self.load()
+        return np.ascontiguousarray(X, dtype=float), np.asarray(y)
+
+    def splits(self, X, y, n_splits, seed):
+        """Return pairs of training and test places, at most ``n_splits``."""
+        if self.n_train is not None:
+            splitter = StratifiedShuffleSplit(
+                n_splits, train_size=self.n_train, random_state=seed
+            )
+        else:
+            repetitions = -(-n_splits // FOLDS)
+            splitter = RepeatedStratifiedKFold(
+                n_splits=FOLDS, n_repeats=repetitions, random_state=seed
+            )
+        return list(splitter.split(X, y))[:n_splits]
+
+
+def _cancer():
+    return load_breast_cancer(return_X_y=True)
+
+
+def _digit_pair(first, second):
+    X, y = load_digits(return_X_y=True)
+    kept = np.isin(y, (first, second))
+    return X[kept], y[kept]
+
+
+CLASS_TASKS = {
+    "cancer": ClassTask(_cancer, 5),
+    "cancer, n = 100": ClassTask(_cancer, 10, n_train=100),
+    "digits 3 or 8, n = 60": ClassTask(lambda: _digit_pair(3, 8), 10, n_train=60),
+    "digits 4 or 9, n = 60": ClassTask(lambda: _digit_pair(4, 9), 10, n_train=60),
+    "wine": ClassTask(lambda: load_wine(return_X_y=True), 5),
+    "khan": ClassTask(lambda: load_khan("all", return_X_y=True), 5),
+    "nci60": ClassTask(lambda: load_nci60(min_class_size=5, return_X_y=True), 5),
+}

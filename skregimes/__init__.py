@@ -2,6 +2,7 @@
 
 from skregimes import datasets, diagnostics, kernels, limits
 from skregimes.diagonal import DiagonalNetRegressor
+from skregimes.diagonal_classifier import DiagonalNetClassifier
 from skregimes.matrix import (
     MatrixCompletionRegressor,
     MatrixFactorizationImputer,
@@ -9,13 +10,16 @@ from skregimes.matrix import (
     MatrixSensingRegressor,
 )
 from skregimes.model_selection import (
+    DiagonalNetClassifierCV,
     DiagonalNetRegressorCV,
     InitScaleSearchCV,
     init_scale_path,
 )
-from skregimes.shallow_relu import ShallowReLURegressor
+from skregimes.shallow_relu import ShallowReLUClassifier, ShallowReLURegressor
 
 __all__ = [
+    "DiagonalNetClassifier",
+    "DiagonalNetClassifierCV",
     "DiagonalNetRegressor",
     "DiagonalNetRegressorCV",
     "InitScaleSearchCV",
@@ -23,6 +27,7 @@ __all__ = [
     "MatrixFactorizationImputer",
     "MatrixFactorizer",
     "MatrixSensingRegressor",
+    "ShallowReLUClassifier",
     "ShallowReLURegressor",
     "datasets",
     "diagnostics",

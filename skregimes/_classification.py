@@ -21,11 +21,19 @@ __all__ = [
     "check_times",
     "encode",
     "log_probabilities",
+    "plain_labels",
     "probabilities",
     "temperature",
 ]
 
 _FLOATS = [np.float64, np.float32]
+
+
+def plain_labels(y):
+    """Return labels as scikit-learn knows them: objects that are numbers as numbers."""
+    if y.dtype == object and all(isinstance(label, Number) for label in y):
+        return np.array(y.tolist())
+    return y
 
 
 def encode(y, sample_weight, class_weight=None):
@@ -66,8 +74,7 @@ def encode(y, sample_weight, class_weight=None):
     >>> print(classes, codes, weight)
     ['no' 'yes'] [0 1 1 0] [1. 1. 2. 1.]
     """
-    if y.dtype == object and all(isinstance(label, Number) for label in y):
-        y = np.array(y.tolist())  # scikit-learn knows objects as strings only
+    y = plain_labels(y)
     check_classification_targets(y)
     used = sample_weight > 0
     try:
@@ -91,7 +98,9 @@ def encode(y, sample_weight, class_weight=None):
             "a class out, leave its samples out."
         )
     n_samples = effective_samples(weight)
-    weight = (weight / weight.max()) * (factors / factors.max())[codes]
+    # By a power of two, so that whole weights stay exactly what repetitions are.
+    weight = np.ldexp(weight, -np.frexp(weight.max())[1])
+    weight = weight * (factors / factors.max())[codes]
     if not np.all(weight > 0):
         raise ValueError(
             "The weights of the samples, those of their classes included, differ by "

@@ -12,6 +12,7 @@ from skregimes.diagnostics import kernel_richness
 from skregimes.flows.ending import BROKEN
 
 __all__ = [
+    "MOST_NUMBERS",
     "Network",
     "NetworkTrajectory",
     "Patience",
@@ -21,7 +22,7 @@ __all__ = [
 ]
 
 # A trajectory holds at most so many numbers; longer ones keep every second point.
-_MOST_NUMBERS = 2**24
+MOST_NUMBERS = 2**24
 # A flow stands still while the loss is above this share of its start.
 _IDLE = 0.9
 # Samples on which the change of the kernel is measured.
@@ -85,7 +86,12 @@ class Network:
     @property
     def output(self):
         """Output weights."""
-        return self.theta[self.hidden0.size :].reshape(self.output0.shape)
+        return self.weights[self.hidden0.size :].reshape(self.output0.shape)
+
+    @property
+    def weights(self):
+        """All weights of the units, flat."""
+        return self.theta[: self.hidden0.size + self.output0.size]
 
     @property
     def y_unit(self):
@@ -237,7 +243,7 @@ class Record:
         """Take a point; a true answer stops the flow."""
         if self.seen % self.stride == 0:
             self.points.append((time, loss, theta))
-            if len(self.points) * theta.size > _MOST_NUMBERS:
+            if len(self.points) * theta.size > MOST_NUMBERS:
                 self.points = self.points[::2]
                 self.stride *= 2
         self.seen += 1

@@ -6,37 +6,29 @@ from functools import cached_property
 from numbers import Integral, Real
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skregimes._arrays import as_array
 from skregimes._base import POINTS_PER_DECADE, FlowEstimator
-from skregimes._classification import (
-    ClassifierFace,
-    encode,
-    log_probabilities,
-    temperature,
-)
+from skregimes._classification import ClassifierFace, encode
+from skregimes._classifier_start import ClassifierStart, link
+from skregimes._held_out import Search, held_out_curve
 from skregimes._labelled import LabelledTable, class_folds
 from skregimes._sklearn import Interval, StrOptions, check_sample_weight, fit_context
 from skregimes.diagnostics import effective_sparsity
 from skregimes.diagnostics.diagonal import diagonal_diagnostics, log_kernel_weights
 from skregimes.flows.classifier import follow
-from skregimes.flows.loss_clock import ClassifierProblem
-from skregimes.flows.margin_loss import LOSSES, MarginLoss
-from skregimes.flows.rows import Rows
+from skregimes.flows.ending import BROKEN
+from skregimes.flows.margin_loss import LOSSES
 from skregimes.flows.trajectory import ClassifierTrajectory
-from skregimes.flows.units import log_frozen_time
-from skregimes.limits.margins import Margins
 from skregimes.limits.max_margin import max_margin
-from skregimes.limits.potentials import DiagonalPotential, typical_ratio
+from skregimes.limits.potentials import DiagonalPotential
 
 __all__ = ["DiagonalNetClassifier"]
 
 _FLOATS = [np.float64, np.float32]
-_BROKEN = {"max_iter", "stalled", "interrupted"}
 _TRAJECTORY_POINTS = 100
 # Callbacks are told of decades of time up to so many.
 _DECADES = 12
@@ -44,8 +36,8 @@ _DECADES = 12
 _MOST_NUMBERS = 2**24
 # "auto" stops early where there are so many distinct samples.
 _LEAST_SAMPLES = 20
-# Time at which a search for the time to stop begins, in units of time.
-_FIRST_TIME = 1e-3
+# How much less accurate such a flow may be: scores have far more noise.
+_ROUGH, _ROUGHEST = 10.0, 0.05
 # Parts held out one after the other, as long as so few samples were.
 _MOST_PARTS, _FEW_HELD = 5, 1000
 # Where early_stopping=False and nothing else says when to stop: far beyond all other
@@ -73,7 +65,7 @@ class DiagonalNetClassifierFit(ClassifierFace, FlowEstimator):
         scores = X @ coef.T + intercept
         if scores.shape[1] == 1:
             scores = scores[:, 0]
-        return scores * (_link(self.loss) / temperature)
+        return scores * (link(self.loss) / temperature)
 
     def tangent_kernel(self, X, Y=None, *, at="end"):
         """Return the network's tangent kernel, closed form.
@@ -468,7 +460,7 @@ class DiagonalNetClassifier(DiagonalNetClassifierFit):
             on_node=self._reporter(start, classes, watcher),
             **self._accuracy(),
         )
-        if search is not None and search.status in _BROKEN:
+        if search is not None and search.status in BROKEN:
             path = replace(path, status=search.status)
         self._store(start, classes, path, error, search)
         if watcher is not None:
@@ -496,39 +488,25 @@ class DiagonalNetClassifier(DiagonalNetClassifierFit):
         )
         return data, classes
 
-    def _accuracy(self):
-        return {"tol": self.tol, "rtol": self.rtol, "max_iter": self.max_iter}
+    def _accuracy(self, rough=False):
+        """Return options of the flow, of one followed for its held-out score alone."""
+        rtol = min(_ROUGH * self.rtol, _ROUGHEST) if rough else self.rtol
+        return {"tol": self.tol, "rtol": rtol, "max_iter": self.max_iter}
 
     def _start(self, data):
         """Return the network at its start, and its units."""
-        shape = np.ones(data.X.shape[1])
+        shape = None
         if self.init_shape is not None:
-            shape = self._checked_shape(len(shape))
-        table = data.table
-        rows = Rows.reduce(table.XT.copy(), table.Y, table.weight)
-        # The scores of the least exponential loss are half the log odds.
-        unit = table.y_unit / _link(self.loss)
-        typical = np.sqrt(np.mean((rows.typical_coef * unit) ** 2))
-        scale_unit = typical_ratio(self.depth) * (typical if typical > 0 else 1.0)
-        log_alpha = np.log(self.init_scale)
-        if self.units == "relative":
-            log_alpha = (log_alpha + np.log(scale_unit)) / self.depth
-        log_scale = log_alpha
-        if self.init_shape is not None:
-            log_scale = log_alpha + np.log(shape)
-        start = _Start(
-            data, rows, DiagonalPotential(self.depth, log_scale), log_alpha,
-            scale_unit, self.loss, self.fit_intercept, 0.0, 0.0,
-        )  # fmt: skip
-        problem = start.problem()
-        first = problem.start().loss
-        pull = np.abs(problem.pull(first)) * np.exp(first.log_force)
-        size = np.max(rows.marginal_coef * unit)
-        log_unit = 0.0
-        if size > 0 and pull.any():
-            log_unit = log_frozen_time(start.potential, pull / problem.shape, size)
-        clock = log_unit if self.units == "relative" else 0.0
-        return replace(start, log_unit=log_unit, clock=clock)
+            shape = self._checked_shape(data.X.shape[1])
+        return ClassifierStart.build(
+            data,
+            self.init_scale,
+            depth=self.depth,
+            units=self.units,
+            init_shape=shape,
+            loss=self.loss,
+            fit_intercept=self.fit_intercept,
+        )
 
     def _checked_shape(self, n_features):
         shape = check_array(
@@ -555,7 +533,7 @@ class DiagonalNetClassifier(DiagonalNetClassifierFit):
         return -np.inf if bounded else _LOG_LOSS_TOL
 
     def _search(self, start, log_max_time):
-        """Return the `_Search` for the best time on held-out samples."""
+        """Return the `Search` for the best time on held-out samples."""
         random_state = check_random_state(self.random_state)
         parts = class_folds(
             start.data.codes, self.validation_fraction, _MOST_PARTS, random_state
@@ -569,19 +547,19 @@ class DiagonalNetClassifier(DiagonalNetClassifierFit):
         curves, n_held = [], 0
         for held in parts:
             curves.append(
-                _held_out_curve(
+                held_out_curve(
                     start,
                     held,
                     np.log(10) * self.n_iter_no_change / POINTS_PER_DECADE,
                     log_loss_tol=self._level(True),
                     log_max_time=log_max_time,
-                    **self._accuracy(),
+                    **self._accuracy(rough=True),
                 )
             )
             n_held += int(np.count_nonzero(held))
             if n_held >= _FEW_HELD or curves[-1].status == "interrupted":
                 break
-        return _Search.of(curves, log_max_time, start.clock)
+        return Search.of(curves, log_max_time, start.clock)
 
     def _reporter(self, start, classes, watcher):
         """Return what the flow is to call at its steps, or None."""
@@ -622,7 +600,7 @@ class DiagonalNetClassifier(DiagonalNetClassifierFit):
             "solver_": "dual_mirror" if np.isnan(error) else "sweeping",
             "sweep_error_": error,
             "n_iter_": max(path.n_iter, 1),
-            "converged_": path.status not in _BROKEN,
+            "converged_": path.status not in BROKEN,
             "alpha_": float(np.exp(start.log_alpha)),
             "scale_": float(np.exp(log_scale)),
             "scale_unit_": float(start.scale_unit),
@@ -698,50 +676,6 @@ class DiagonalNetClassifier(DiagonalNetClassifierFit):
 
 
 @dataclass(frozen=True, eq=False)
-class _Start:
-    """Networks at their start, on a training set, with their units.
-
-    ``log_unit`` is the log of the unit of time, ``clock`` that of the user's.
-    """
-
-    data: LabelledTable
-    rows: Rows
-    potential: DiagonalPotential
-    log_alpha: float
-    scale_unit: float
-    loss: str
-    fit_intercept: bool
-    log_unit: float
-    clock: float
-
-    def problem(self, train=None):
-        """Return the problem of all distinct samples, or some."""
-        X, codes, weight = self.data.X, self.data.codes, self.data.weight
-        if train is not None:
-            X, codes, weight = X[train], codes[train], weight[train]
-        margins = Margins(codes, self.data.n_classes)
-        loss = MarginLoss(margins, weight / weight.sum(), self.loss)
-        return ClassifierProblem(X, loss, self.potential, self.fit_intercept)
-
-    def in_input_units(self, node):
-        """Return coefficients and intercepts in the units of the input."""
-        return self.data.restore(node.coef, node.intercept)
-
-    def log_odds(self, node, which=slice(None)):
-        """Return log odds of some distinct samples, not scaled."""
-        scores = self.data.X[which] @ node.coef.T + node.intercept
-        scores = scores * _link(self.loss)
-        return scores[:, 0] if scores.shape[1] == 1 else scores
-
-    def temperature(self, node, which=slice(None)):
-        """Return the temperature of some distinct samples."""
-        data = self.data
-        return temperature(
-            self.log_odds(node, which), data.codes[which], data.weight[which]
-        )
-
-
-@dataclass(frozen=True, eq=False)
 class _Network:
     """What the estimator keeps of its networks, in the units in which they live."""
 
@@ -751,11 +685,6 @@ class _Network:
     x_scale: np.ndarray
 
 
-def _link(loss):
-    """Return the log odds of a unit of score."""
-    return 2.0 if loss == "exponential" else 1.0
-
-
 def _support(node):
     """Return the distinct samples that carry all but a share of the forces."""
     force = np.abs(node.loss.force).max(axis=1)
@@ -763,80 +692,3 @@ def _support(node):
     carried = np.cumsum(force[order])
     count = np.searchsorted(carried, (1 - _UNSUPPORTED) * carried[-1]) + 1
     return order[:count]
-
-
-@dataclass(frozen=True, eq=False)
-class _HeldOut:
-    """Log losses of held-out samples on the way of a flow, the start included."""
-
-    log_time: np.ndarray
-    score: np.ndarray
-    status: str
-
-    def at(self, log_time):
-        """Return the scores at times, by a monotone cubic; constant beyond the ends."""
-        if len(self.score) == 1:
-            return np.full(len(log_time), self.score[0])
-        log_time = np.clip(log_time, self.log_time[0], self.log_time[-1])
-        return PchipInterpolator(self.log_time, self.score)(log_time)
-
-
-@dataclass(frozen=True, eq=False)
-class _Search:
-    """Where the search for the time to stop ended: the log of the time, the scores."""
-
-    log_time: float
-    curve: np.ndarray
-    status: str
-
-    @classmethod
-    def of(cls, curves, log_max_time, clock):
-        """Find the best time of the mean of some `_HeldOut`."""
-        broken = [curve.status for curve in curves if curve.status in _BROKEN]
-        status = broken[0] if broken else curves[0].status
-        if status == "interrupted":
-            return cls(-np.inf, np.empty((0, 2)), status)
-        # Flows at rest stay where they are; the others are known up to their ends.
-        ends = [c.log_time[-1] for c in curves if c.status != "stationary"]
-        last = min(ends) if ends else max(c.log_time[-1] for c in curves)
-        times = np.unique(np.concatenate([curve.log_time for curve in curves]))
-        times = times[times <= last]
-        scores = np.mean([curve.at(times) for curve in curves], axis=0)
-        best = int(np.argmin(scores))
-        log_time = min(times[best], log_max_time)
-        if best == 0:
-            log_time = -np.inf  # nothing is gained by training
-        elif best == len(times) - 1 and not ends:
-            log_time = log_max_time  # nor by stopping
-        return cls(log_time, np.column_stack([np.exp(times - clock), scores]), status)
-
-
-def _held_out_curve(start, held, patience, **options):
-    """Follow a flow on the other samples; return the `_HeldOut` of those held out."""
-    data = start.data
-    weight = data.weight[held] / data.weight[held].sum()
-    codes = data.codes[held]
-
-    def score(node):
-        log_odds = start.log_odds(node, held) / start.temperature(node, ~held)
-        return -float(
-            weight @ log_probabilities(log_odds)[np.arange(len(codes)), codes]
-        )
-
-    problem = start.problem(~held)
-    # The start counts as a time long before anything happens.
-    times = [start.log_unit + np.log(_FIRST_TIME)]
-    scores = [score(problem.start())]
-    best = [scores[0], start.log_unit]
-
-    def on_node(node):
-        if node.log_time <= times[-1]:
-            return False
-        times.append(node.log_time)
-        scores.append(score(node))
-        if scores[-1] < best[0]:
-            best[:] = scores[-1], max(node.log_time, start.log_unit)
-        return node.log_time > best[1] + patience
-
-    path, _ = follow(problem, on_node=on_node, **options)
-    return _HeldOut(np.array(times), np.array(scores), path.status)

@@ -29,6 +29,7 @@ FLOORS = [
     {"diagnostics"},
     {"_base", "_factorization", "_relu_network"},
     {"_classification", "_labelled"},
+    {"_classifier_start", "_held_out"},
     {
         "deep",
         "diagonal",

@@ -7,7 +7,7 @@ from sklearn.utils import check_random_state
 
 from skregimes.datasets._checks import check_counts, check_noise
 
-__all__ = ["make_curve", "make_relu_teacher"]
+__all__ = ["make_curve", "make_relu_teacher", "make_sparse_classification"]
 
 _QUADRATURE_NODES = 2**14
 
@@ -174,6 +174,76 @@ def make_relu_teacher(
     X = random.standard_normal((n_samples, n_features))
     y = function(X) + noise * random.standard_normal(n_samples)
     return (X, y, function) if return_function else (X, y)
+
+
+def make_sparse_classification(
+    n_samples=20,
+    n_features=50,
+    n_informative=3,
+    *,
+    noise=0.0,
+    random_state=None,
+):
+    """Draw two classes apart by few of many features.
+
+    Features are standard normal and the label is the sign of a sum over the first
+    `n_informative` of them. With more features than samples the classes are separable
+    by many directions, of which the sparse ones generalise: a case for the rich regime.
+
+    Parameters
+    ----------
+    n_samples : int, default=20
+        Number of samples, at least 1.
+    n_features : int, default=50
+        Number of features, at least 1.
+    n_informative : int, default=3
+        Number of features that decide, at least 1 and at most `n_features`.
+    noise : float, default=0.0
+        Standard deviation of Gaussian noise added to the sum before its sign is taken,
+        in units of the sum's own: labels are wrong with probability
+        ``arctan(noise) / pi``.
+    random_state : int, RandomState instance or None, default=None
+        Draws the features, row by row, then the noise.
+
+    Returns
+    -------
+    X : ndarray of shape (n_samples, n_features)
+        Standard normal features.
+    y : ndarray of shape (n_samples,), of int
+        Labels, -1 and 1. They are equally likely, so that few samples may all have the
+        same.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its domain.
+
+    References
+    ----------
+    Moroshko et al., "Implicit Bias in Deep Linear Classification: Initialization Scale
+    vs Training Accuracy", NeurIPS 2020, draws such data for its experiments.
+
+    Examples
+    --------
+    >>> from skregimes.datasets import make_sparse_classification
+    >>> X, y = make_sparse_classification(random_state=0)
+    >>> X.shape, y.shape, bool((y * X[:, :3].sum(axis=1) > 0).all())
+    ((20, 50), (20,), True)
+    """
+    check_counts(
+        n_samples=n_samples, n_features=n_features, n_informative=n_informative
+    )
+    if n_informative > n_features:
+        raise ValueError(
+            f"n_informative must be at most n_features = {n_features}; got "
+            f"{n_informative}."
+        )
+    check_noise(noise)
+    random = check_random_state(random_state)
+    X = random.standard_normal((n_samples, n_features))
+    score = X[:, :n_informative].sum(axis=1) / np.sqrt(n_informative)
+    score += noise * random.standard_normal(n_samples)
+    return X, np.where(score > 0, 1, -1)
 
 
 def _standard_curve(curve, mean, deviation, X):

@@ -66,7 +66,7 @@ def chebyshev(
         Stop when the loss above `floor` is at most `tol` times the initial one. The
         flow ends also where it comes to rest: see `skregimes.flows.ending.Ending`.
     floor : float, default=0.0
-        Infimum of the loss.
+        Infimum of the loss; -inf for the logarithm of a loss.
     rest, plateau : float, default=1e-3, 100.0
         When the flow has come to rest, see `skregimes.flows.ending.Ending`.
     max_iter : int, default=100_000
@@ -172,7 +172,7 @@ class _Flow:
             if status is None:
                 self._measure(point.theta)
                 # In ten times this the loss would vanish at its rate.
-                h = 0.1 * (point.loss - self.ending.floor) / point.grad_norm2
+                h = 0.1 * self.ending.size(point.loss) / point.grad_norm2
                 if self._sharpness > 0:
                     h = min(h, 0.25 / self._sharpness)
                 trial = h

@@ -106,6 +106,10 @@ class Ending:
         if not self.plateau > 1:
             raise ValueError(f"plateau={self.plateau} must be above 1.")
 
+    def size(self, loss: float) -> float:
+        """Return what falls of a loss are relative to."""
+        return 1.0 if self.floor == -math.inf else loss - self.floor
+
     def status(
         self,
         time: float,
@@ -134,10 +138,8 @@ class Ending:
         str or None
             ``"converged"``, ``"stationary"``, ``"plateau"``, ``"max_time"`` or None.
         """
-        log = self.floor == -math.inf
-        excess = loss if log else loss - self.floor
-        # What falls are relative to.
-        size = 1.0 if log else excess
+        log, size = self.floor == -math.inf, self.size(loss)
+        excess = loss if log else size
         if not self._times:
             leave = size / grad_norm2 if grad_norm2 > 0 else math.inf
             rate = _value(growth)

@@ -36,8 +36,8 @@ _SLACK = 1e-9
 _ROUNDING = 1e-14
 # Steps so long lead nowhere: what still pulls is rounding.
 _STANDS = 1e14
-# Goals met no better than this are missed.
-_MISSED = 1e-6
+# How well a level of the loss or a time is met, and worse than what it is missed.
+_HIT, _MISSED = 1e-12, 1e-4
 _MAX_SOLVES = 100
 # Log of a step over the shortest part of it that is looked at.
 _LONGEST_STEP = 600.0
@@ -474,7 +474,8 @@ def _hit(step, goal, node, h):
         if log not in found:
             with np.errstate(all="ignore"):
                 found[log] = step.timed(step(np.exp(log))[0], np.exp(log))
-        return max(goal.excess(found[log]), -1e3)
+        value = max(goal.excess(found[log]), -1e3)
+        return 0.0 if abs(value) <= _HIT else value
 
     # In the log, since a time may be a tiny part of the step.
     first = last - _LONGEST_STEP
@@ -521,7 +522,7 @@ def loss_clock_flow(
     """
     node = problem.start() if start is None else start
     goal = _Goal(log_loss_tol, log_max_time)
-    nodes, n_iter, h, status = [node], 0, 0.01, ""
+    nodes, n_iter, h, status = [node], 0, 0.1, ""
     if goal.excess(node) >= 0:
         status = goal.reached(node)
     try:

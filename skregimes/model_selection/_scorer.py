@@ -15,7 +15,7 @@ from sklearn.utils.metaestimators import available_if
 
 from skregimes.model_selection._staged import flow_step, staged
 
-__all__ = ["StagedScorer", "positional", "score_key"]
+__all__ = ["StagedScorer", "positional", "score_key", "takes_weights"]
 
 
 def positional(X, y):
@@ -28,7 +28,7 @@ def score_key(metric, when):
     return f"{metric} at time {when}"
 
 
-def _takes_weights(scorer):
+def takes_weights(scorer):
     """Whether a scorer makes use of sample_weight, asked as GridSearchCV does."""
     if hasattr(scorer, "_accept_sample_weight"):
         return scorer._accept_sample_weight()
@@ -92,7 +92,7 @@ class StagedScorer:
             return {name: routed[name].score for name in self.scorers}
         bare = {k: v for k, v in params.items() if k != "sample_weight"}
         return {
-            name: params if _takes_weights(scorer) else bare
+            name: params if takes_weights(scorer) else bare
             for name, scorer in self.scorers.items()
         }
 
@@ -105,7 +105,7 @@ class StagedScorer:
     def warn_of_unweighted(self):
         """Warn of scorers that weights do not reach."""
         for name, scorer in self.scorers.items():
-            if not _takes_weights(scorer):
+            if not takes_weights(scorer):
                 warnings.warn(
                     f"The scorer {name}={scorer} takes no sample_weight: all samples "
                     "of the test parts count the same.",

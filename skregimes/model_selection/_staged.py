@@ -1,12 +1,14 @@
 """What a search and a path ask of any estimator that follows a flow."""
 
 import numpy as np
+from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 
 __all__ = ["flow_params", "flow_step", "max_time", "staged"]
 
 _PARAMS = ("init_scale", "max_time", "early_stopping")
-# Later than any flow ends. None would let some solvers skip the way there.
+# Later than any flow of squared errors ends. None would let some of their solvers skip
+# the way there. Classifiers do not, and may take longer than any float.
 _AFTER_THE_END = 1e200
 
 
@@ -34,9 +36,11 @@ def flow_step(estimator):
     return prefix, step
 
 
-def flow_params(prefix, times):
+def flow_params(prefix, estimator, times):
     """Return parameters of a fit whose flow passes all the times."""
-    end = times[-1] if len(times) == 1 else min(times[-1], _AFTER_THE_END)
+    end = times[-1]
+    if len(times) > 1 and not is_classifier(estimator):
+        end = min(end, _AFTER_THE_END)
     return {f"{prefix}max_time": max_time(end), f"{prefix}early_stopping": False}
 
 

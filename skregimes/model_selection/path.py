@@ -13,7 +13,7 @@ from skregimes._sklearn import check_sample_weight
 from skregimes.diagonal import DiagonalNetRegressor
 from skregimes.flows.diagonal import DiagonalProblem, follow_scales, solve_limits
 from skregimes.flows.rows import Rows
-from skregimes.flows.trajectory import interpolate
+from skregimes.flows.trajectory import ClassifierTrajectory, interpolate
 from skregimes.flows.units import log_alphas
 from skregimes.model_selection._grids import check_grid, default_scales, scales_of
 from skregimes.model_selection._staged import flow_params, flow_step, staged
@@ -51,7 +51,8 @@ class InitScalePath:
 
     For a 2-D y of estimators that give each target a network of its own, ``coefs``,
     ``intercepts`` and ``richness`` have an axis of targets after that of times, and
-    ``alphas`` has it after that of scales.
+    ``alphas`` has it after that of scales. Of classifiers ``coefs`` and ``intercepts``
+    have an axis of scores there (one for two classes), before calibration.
     """
 
     init_scales: np.ndarray
@@ -63,7 +64,7 @@ class InitScalePath:
     estimators: list | None = None
 
     def predict(self, X):
-        """Predict with every fit.
+        """Predict with every fit, labels if the estimator is a classifier.
 
         Parameters
         ----------
@@ -200,7 +201,7 @@ def _estimator_path(estimator, X, y, init_scales, times, sample_weight, n_jobs):
     weight = {}
     if sample_weight is not None:
         weight[f"{prefix}sample_weight"] = sample_weight
-    params = flow_params(prefix, times)
+    params = flow_params(prefix, estimator, times)
     fits = Parallel(n_jobs=n_jobs)(
         delayed(_fit)(
             clone(estimator).set_params(**params, **{f"{prefix}init_scale": scale}),
@@ -233,12 +234,15 @@ def _of_targets(step, value, times):
 
 
 def _line_at(trajectory, times):
-    """Return coefficients and intercept at times, (n_times, n_features + 1)."""
-    return np.column_stack(trajectory.at(times))
+    """Return coefficients and intercept at times, (n_times, ..., n_features + 1)."""
+    coef, intercept, *_ = trajectory.at(times)
+    return np.concatenate([coef, intercept[..., None]], axis=-1)
 
 
 def _richness_at(trajectory, times):
     """Return the richness at times, (n_times,)."""
+    if isinstance(trajectory, ClassifierTrajectory):
+        return trajectory.richness_at(times)
     time, richness = trajectory.time, trajectory.richness
     before = np.searchsorted(time, times, "right") - 1
     if getattr(trajectory, "jumps", False) or np.all(time[before] == times):

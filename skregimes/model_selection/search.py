@@ -288,7 +288,9 @@ class InitScaleSearchCV(MetaEstimatorMixin, BaseEstimator):
     def _follow(self, prefix, scales, times, scorer, X, y, params):
         """Return a search over the scales alone, its scores those of all times."""
         search = GridSearchCV(
-            clone(self.estimator).set_params(**flow_params(prefix, times)),
+            clone(self.estimator).set_params(
+                **flow_params(prefix, self.estimator, times)
+            ),
             {f"{prefix}init_scale": scales.tolist()},
             scoring=scorer,
             refit=False,
