@@ -211,8 +211,8 @@ class DiagonalNetClassifier(DiagonalNetClassifierFit):
     fit_intercept : bool, default=True
         Fit intercepts, at every time those of least loss, as if they learnt infinitely
         faster than the weights. The separators that the flow tends to then have a free
-        intercept. (An intercept that learnt at a finite rate would, as the margins
-        grow, become ever smaller in comparison.)
+        intercept; one that learnt at a finite rate would become ever smaller in
+        comparison as the margins grow.
 
     class_weight : dict or "balanced", default=None
         Weights of the classes, which multiply those of the samples.

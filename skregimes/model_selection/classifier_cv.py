@@ -69,12 +69,41 @@ class DiagonalNetClassifierCV(DiagonalNetClassifierFit):
         ``predict``, ``predict_proba``, ``predict_log_proba``, ``decision_function`` and
         ``classes_`` alone.
 
-    depth, units, init_shape, standardize, loss, fit_intercept, class_weight, solver
-        As `DiagonalNetClassifier` takes them. In each fold, relative units are those of
-        the fold's training part, as they would be in `GridSearchCV`.
+    depth : int, default=2
+        Number of layers.
 
-    tol, rtol, max_iter
-        Accuracy of the flows and bound on their steps, see `DiagonalNetClassifier`.
+    units : {"relative", "paper"}, default="relative"
+        Units of scales, see `DiagonalNetClassifier`. In each fold, relative units are
+        those of the fold's training part, as they would be in `GridSearchCV`.
+
+    init_shape : array-like of shape (n_features,), default=None
+        Shape of the initial weights, see `DiagonalNetClassifier`.
+
+    standardize : bool, default=None
+        Whether features are divided by their standard deviation; None means yes for
+        ``units="relative"``.
+
+    loss : {"logistic", "exponential"}, default="logistic"
+        Loss of the margins, see `DiagonalNetClassifier`.
+
+    fit_intercept : bool, default=True
+        Whether there are intercepts.
+
+    class_weight : dict or "balanced", default=None
+        Weights of the classes, which multiply those of the samples in training.
+
+    solver : {"auto", "dual_mirror"}, default="auto"
+        See `DiagonalNetClassifier`.
+
+    tol : float, default=1e-9
+        When flows are at rest, see `DiagonalNetClassifier`.
+
+    rtol : float, default=1e-3
+        Relative error of the coefficients allowed in a step of the chosen flow; those
+        that are only compared may err ten times as much.
+
+    max_iter : int, default=10_000
+        Bound on the steps of a flow.
 
     n_jobs : int, default=None
         Folds followed in parallel, see `joblib.Parallel`.
@@ -398,7 +427,7 @@ def _stages(settings, data, X, levels):
         settings.solver,
         log_loss_tol=2 * last - 1,  # beyond: steps need not land on the last level
         on_node=lambda node: node.loss.log_loss <= last,
-        **settings._accuracy(),
+        **settings._accuracy(rough=True),
     )
     check_flow(path)
     start = path.nodes[0].fall
