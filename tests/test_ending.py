@@ -104,3 +104,37 @@ def test_every_status_has_its_sentence():
         assert message.endswith(". Reached: step 7, flow time 2.5.")
     with pytest.raises(KeyError):
         explain("tired", 7, 2.5)
+
+
+# -- logarithms of losses --------------------------------------------------------------
+
+
+def test_a_logarithm_never_converges_but_comes_to_rest():
+    assert Ending(floor=-math.inf).size(-7.0) == 1
+    # It falls for ever, and ever slower: by a part of itself, but by 1 a decade.
+    falls = lambda t: -math.log1p(t)
+    assert walk(Ending(floor=-math.inf), TIMES, falls, lambda t: 1 / (1 + t)) == (
+        None,
+        TIMES[-1],
+    )
+    # Its size does not matter, only how much it still falls.
+    for level in (-1e6, 0.0, 50.0):
+        rests = lambda t, level=level: level + decay(t)
+        status, time = walk(
+            Ending(floor=-math.inf), TIMES, rests, lambda t: 2 * decay(t), decay
+        )
+        assert status == "stationary"
+        assert 2 < time < 20
+        status, time = walk(
+            Ending(floor=-math.inf), TIMES, rests, lambda t: 2 * decay(t)
+        )
+        assert status == "plateau"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"floor": math.inf}, {"floor": math.nan}, {"floor": -math.inf, "tol": 0.1}],
+)
+def test_floors_that_make_no_sense(options):
+    with pytest.raises(ValueError, match="floor"):
+        Ending(**options)

@@ -28,7 +28,7 @@ SHORT = {"n_hidden": 12, "early_stopping": False, "max_time": 5.0, "random_state
             rtol=1e-2, skip_connection=True,
         ),
         ShallowReLUClassifier(
-            n_hidden=8, loss="soft_f1", solver="gd", balance=1.0, max_time=3.0,
+            n_hidden=8, loss="soft_accuracy", solver="gd", balance=1.0, max_time=30.0,
             early_stopping=False,
         ),
     ]
@@ -65,7 +65,7 @@ def same_fit(one, two, X, rtol=1e-7):
 def test_answers_agree_with_each_other_and_with_the_weights(loss, data):
     X, y = data()
     names = np.array(["a", "b", "c"])[y]
-    model = net(loss=loss, skip_connection=True).fit(X, names)
+    model = net(loss=loss, skip_connection=True, rtol=1e-2).fit(X, names)
     log_odds, proba = model.decision_function(X), model.predict_proba(X)
     if proba.shape[1] == 2:
         np.testing.assert_array_equal(proba[:, 1], expit(log_odds))
@@ -110,7 +110,7 @@ def test_stages_lead_to_the_end(data):
     times = [0.0, 0.5, 5.0, 50.0]
     first, middle, last, beyond = model.staged_predict_proba(X, times)
     np.testing.assert_allclose(last, model.predict_proba(X), rtol=1e-9)
-    np.testing.assert_array_equal(last, beyond)
+    np.testing.assert_allclose(last, beyond, rtol=1e-12)
     np.testing.assert_allclose(first.sum(axis=1), 1)
     shorter = clone(model).set_params(max_time=0.5).fit(X, y)
     np.testing.assert_allclose(middle, shorter.predict_proba(X), atol=2e-3)
@@ -147,12 +147,12 @@ def test_a_level_of_the_loss_is_hit(loss, data):
         assert model.converged_
         assert model.score(X, y) == 1
         assert np.all(np.isfinite(model.predict_log_proba(X)))
-        # Probabilities are those that so few samples allow.
-        top = model.predict_proba(X).max(axis=1)
-        assert 0.85 < top.min() <= top.max() < 1
+        # Probabilities are not surer than so few samples allow.
+        sure = np.mean(-np.log(model.predict_proba(X).max(axis=1)))
+        assert 0.02 < sure < 0.3
     assert model.margin_ == pytest.approx(300, rel=0.02)
     assert model.temperature_ > 10
-    assert model.richness_ > 0.9
+    assert model.richness_ > 0.7
 
 
 def test_losses_below_floats_take_times_beyond_them():
@@ -206,26 +206,25 @@ def test_the_kernel_regime_ends_at_the_largest_margin_of_its_kernel():
     assert np.sqrt(np.mean(gap**2)) < 0.02 * np.sqrt(np.mean(expected**2))
 
 
-def test_a_small_scale_bends_less():
+def test_a_small_scale_ends_at_the_least_total_variation_of_the_slope():
     x = np.array([-1.0, -0.7, -0.45, -0.2, 0.1, 0.35, 0.6, 1.0])
     y = np.array([0, 0, 1, 1, 1, 0, 0, 0])
     options = {"max_time": None, "log_loss_tol": -100.0, "n_hidden": 100, "rtol": 3e-3}
-    rich, kernel = (net(s, **options).fit(x[:, None], y) for s in (1e-2, 1e4))
+    rich, kernel = (net(s, **options).fit(x[:, None], y) for s in (1e-4, 1e4))
     assert (rich.regime_, kernel.regime_) == ("rich", "kernel")
-    bent = [m.total_variation_ / m.margin_ for m in (rich, kernel)]
-    assert bent[0] < 0.9 * bent[1]
-    # Most of it is in few kinks.
-    share = np.sort(np.abs(rich.slope_changes_))[::-1].cumsum() / rich.total_variation_
-    spread = np.sort(np.abs(kernel.slope_changes_))[::-1].cumsum()
-    assert np.searchsorted(share, 0.9) < 0.5 * np.searchsorted(
-        spread, 0.9 * kernel.total_variation_
-    )
+    # Of margin 1: up by 2 from -0.7 to -0.45, down from 0.1 to 0.35, one kink between.
+    assert rich.total_variation_ / rich.margin_ == pytest.approx(16, rel=2e-3)
+    near = np.abs(rich.knots_ + 0.175) < 0.02
+    assert np.abs(rich.slope_changes_[near]).sum() > 0.98 * rich.total_variation_
+    assert kernel.total_variation_ / kernel.margin_ > 17
+    assert len(kernel.knots_) > 20
 
 
 @pytest.mark.parametrize("loss", ["logistic", "exponential"])
-def test_richness_falls_with_the_scale(loss):
-    X, y = moons(40, noise=0.2)
-    options = {"loss": loss, "max_time": None, "log_loss_tol": -5.0, "n_hidden": 40}
+@pytest.mark.parametrize("data", [moons, flowers])
+def test_richness_falls_with_the_scale(loss, data):
+    X, y = data()
+    options = {"loss": loss, "max_time": None, "log_loss_tol": -4.0, "n_hidden": 100}
     low, middle, high = (
         net(s, rtol=1e-2, **options).fit(X, y).richness_ for s in (0.01, 1.0, 100.0)
     )
@@ -257,7 +256,7 @@ def test_class_weights_are_weights():
     by_sample = net(rtol=1e-2).fit(X, y, weight[y])
     scores = [m.decision_function(X) * m.temperature_ for m in (by_class, by_sample)]
     np.testing.assert_allclose(*scores, atol=1e-6 * np.abs(scores[0]).max())
-    balanced = net(class_weight="balanced", rtol=1e-2).fit(X[10:], y[10:])
+    balanced = net(class_weight="balanced", rtol=1e-2).fit(X[4:], y[4:])
     start = next(balanced.staged_predict_proba(X[:1]))
     np.testing.assert_allclose(start, 1 / 3, atol=1e-9)
 
@@ -304,16 +303,11 @@ def test_constant_features_say_nothing():
     np.testing.assert_allclose(model.predict_proba(X)[:, 1], 1 / 3, atol=1e-6)
 
 
-def test_single_precision_gives_single_precision():
+def test_single_precision_is_as_good():
     X, y = moons()
     X = X.astype(np.float32)
-    model = net(rtol=1e-2).fit(X, y)
-    assert model.decision_function(X).dtype == np.float32
-    assert model.predict_proba(X).dtype == np.float32
-    double = net(rtol=1e-2).fit(X.astype(float), y)
-    np.testing.assert_allclose(
-        model.decision_function(X), double.decision_function(X), rtol=1e-5, atol=1e-6
-    )
+    single, double = net(rtol=1e-2).fit(X, y), net(rtol=1e-2).fit(X.astype(float), y)
+    same_fit(double, single, X)
 
 
 # -- ways to train ---------------------------------------------------------------------
@@ -343,7 +337,7 @@ def test_descent_that_diverges_says_so():
 def test_soft_losses_fall_and_rest():
     X, y = moons(30, noise=0.3)
     for loss in ("soft_f1", "soft_accuracy", "soft_balanced_accuracy"):
-        model = net(loss=loss, max_time=300.0, rtol=1e-2).fit(X, y)
+        model = net(loss=loss, max_time=50.0, rtol=3e-2).fit(X, y)
         losses = model.trajectory_.loss
         assert losses[-1] < 0.6 * losses[0]
         assert model.score(X, y) > 0.8
@@ -351,18 +345,21 @@ def test_soft_losses_fall_and_rest():
 
 def test_held_out_samples_choose_the_time():
     rng = np.random.default_rng(0)
-    X = rng.standard_normal((80, 2))
-    y = (X[:, 0] + rng.standard_normal(80) > 0).astype(int)
-    options = {"max_time": None, "rtol": 1e-2, "n_hidden": 20}
+    X = rng.standard_normal((50, 2))
+    y = (X[:, 0] + rng.standard_normal(50) > 0).astype(int)
+    options = {"max_time": None, "rtol": 1e-2}
     early = net(**options, early_stopping="auto").fit(X, y)
-    late = net(**options, log_loss_tol=-1.5, early_stopping="auto").fit(X, y)
-    assert early.log_loss_ > late.log_loss_ + 0.3
+    late = net(**options, log_loss_tol=-1.1, early_stopping="auto").fit(X, y)
+    assert early.log_loss_ > late.log_loss_ + 0.2
     fresh = rng.standard_normal((4000, 2))
     truth = np.mean(fresh[:, 0:1] + rng.standard_normal((4000, 50)) > 0, axis=1)
-    loss = lambda q: -np.mean(truth * np.log(q) + (1 - truth) * np.log1p(-q))
-    ours, theirs = (m.predict_proba(fresh)[:, 1] for m in (early, late))
-    assert loss(ours) < loss(theirs)
-    assert loss(ours) < math.log(2) - 0.1
+    both = np.column_stack([1 - truth, truth])
+    ours, theirs = (
+        -np.mean(np.sum(both * m.predict_log_proba(fresh), axis=1))
+        for m in (early, late)
+    )
+    assert ours < theirs
+    assert ours < math.log(2) - 0.1
 
 
 def test_a_warm_start_goes_on():
@@ -426,7 +423,7 @@ def test_a_fit_survives_pickling_without_torch():
         ({"loss": "hinge"}, "loss"),
         ({"solver": "exponential"}, "solver"),
         ({"class_weight": {0: 0.0}}, "must be positive"),
-        ({"init_scale": 1e300}, "beyond float64"),
+        ({"units": "paper", "scale": 1e200}, "beyond float64"),
         ({"early_stopping": True, "validation_fraction": 0.1}, None),
     ],
 )

@@ -4,6 +4,7 @@ import pytest
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from skregimes import (
+    DiagonalNetClassifier,
     DiagonalNetRegressor,
     DiagonalNetRegressorCV,
     InitScaleSearchCV,
@@ -34,6 +35,14 @@ ESTIMATORS = [
         cv=2,
         scoring=["r2", "neg_mean_squared_error"],
         refit="r2",
+    ),
+    DiagonalNetClassifier(rtol=1e-2),
+    DiagonalNetClassifier(
+        depth=3, loss="exponential", early_stopping=False, log_loss_tol=-30.0, rtol=1e-2,
+        class_weight="balanced",
+    ),
+    DiagonalNetClassifier(
+        units="paper", depth=1, early_stopping=False, max_time=100.0, rtol=1e-2
     ),
     ShallowReLURegressor(n_hidden=20, skip_connection=False, max_time=10.0),
     ShallowReLURegressor(
@@ -109,6 +118,8 @@ pytestmark = [
     # Some tables of the checks have hardly more samples than features.
     pytest.mark.filterwarnings("ignore:The affine part fits all samples"),
     pytest.mark.filterwarnings("ignore:.*test scores are non-finite"),
+    # Classes of the checks overlap.
+    pytest.mark.filterwarnings("ignore:The flow came to rest"),
 ]
 
 

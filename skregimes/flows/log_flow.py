@@ -8,6 +8,7 @@ handful of units of tau. Of t and L only the logarithms are known.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
@@ -136,7 +137,7 @@ def log_flow(
     1e+06 1e+06
     """
     clock = _Clock(problem, theta, (log_loss, log_time), unit, on_node)
-    options = {"rtol": rtol, "max_iter": max_iter, "floor": -math.inf}
+    options: dict[str, Any] = {"rtol": rtol, "max_iter": max_iter, "floor": -math.inf}
     result = chebyshev(problem, theta, on_node=clock.step, **options)
     status = result.status
     if status != "interrupted":
@@ -158,8 +159,7 @@ class _Clock:
         self.log_loss, self.log_time = end
         self.on_node = on_node
         self.nodes = _Nodes(min(math.log(unit), self.log_time))
-        self.before: LogPoint | None = None
-        self.now = self._point(0.0, theta.detach().clone(), -math.inf)
+        self.before = self.now = self._point(0.0, theta.detach().clone(), -math.inf)
         self.told = math.nan
 
     def _point(self, tau, theta, log_time) -> LogPoint:
@@ -215,7 +215,7 @@ class _Clock:
 
     def finish(self, options) -> str:
         """Go to the end, within the last step; return why it is the end."""
-        if self.before is not None and self.beyond(self.now) > 0:
+        if self.before is not self.now and self.beyond(self.now) > 0:
             # No rule of rest ends the last step.
             options = options | {"rest": 1e-300, "plateau": math.inf}
             new, self.now = self.now, self.before

@@ -4,7 +4,7 @@ Arrays come in and go out; torch stays inside.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -176,25 +176,18 @@ class ScoreTraining:
                 self.problem, theta, log_loss=log_loss, log_time=log_time, rtol=rtol,
                 max_iter=max_iter, unit=unit, on_node=tell,
             )  # fmt: skip
+            return replace(result, theta=self.state(result.theta))
+        options |= {"max_time": _exp(log_time), "max_iter": max_iter}
+        if tell is not None:
+            options["on_node"] = lambda t, x, loss: tell(_log(t), x, _log(loss))
+        if descends:
+            start = _log(float(self.problem.gradient(theta)[1]))
+            tol = _exp(log_loss - start)
+            end = descent(self.problem, theta, tol=tol, **options)
         else:
-            options |= {"max_time": _exp(log_time), "max_iter": max_iter}
-            options["on_node"] = tell and (
-                lambda t, x, loss: tell(_log(t), x, _log(loss))
-            )
-            if descends:
-                start = _log(float(self.problem.gradient(theta)[1]))
-                options["tol"] = _exp(log_loss - start)
-                result = descent(self.problem, theta, **options)
-            else:
-                result = chebyshev(self.problem, theta, rtol=rtol, **options)
-            result = LogResult(
-                result.theta, _log(result.time), _log(result.loss), result.n_iter,
-                result.status,
-            )  # fmt: skip
-        theta = self.state(result.theta)
-        return LogResult(
-            theta, result.log_time, result.log_loss, result.n_iter, result.status
-        )
+            end = chebyshev(self.problem, theta, rtol=rtol, **options)
+        theta = self.state(end.theta)
+        return LogResult(theta, _log(end.time), _log(end.loss), end.n_iter, end.status)
 
 
 def _log(value):

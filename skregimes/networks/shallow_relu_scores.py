@@ -9,11 +9,12 @@ there it is that at all times, as if it learnt infinitely faster.
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from skregimes.losses import MarginLoss, MarginPoint, SoftLoss
+from skregimes.losses import MarginPoint
 
 __all__ = ["LogScoreProblem", "MarginScoreProblem", "ScoreProblem"]
 
@@ -143,7 +144,7 @@ class ScoreProblem:
     """
 
     units: Units
-    loss: SoftLoss | MarginLoss
+    loss: Any  # of which a subclass may ask more
     linear: Tensor
     n_outputs: int
 
@@ -280,12 +281,11 @@ class MarginScoreProblem(ScoreProblem):
         return scores + self._best(scores)
 
     def _best(self, scores):
-        if not self.profiled:
+        # Steps that go wrong are rejected, but before that they are looked at.
+        if not (self.profiled and torch.isfinite(scores).all()):
             return torch.zeros_like(scores[0])
-        shift = self.loss.intercept(scores, *self._found)
-        if torch.isfinite(shift).all():
-            self._found[:] = [shift]
-        return shift
+        self._found[:] = [self.loss.intercept(scores, *self._found)]
+        return self._found[0]
 
     def force(self, scores):
         """Return the gradient in the scores of the loss, and the loss."""

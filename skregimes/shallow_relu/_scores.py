@@ -104,6 +104,8 @@ class ScoreNetwork(Network):
     part (n_features, n_outputs) and the intercept (n_outputs,), flat.
     """
 
+    samples: LabelledSamples
+
     def at(self, theta):
         """Return the network with another state."""
         return replace(self, theta=theta)

@@ -70,9 +70,8 @@ class ShallowReLUClassifier(ClassifierFace, ShallowReLUEstimator):
     ----------
     init_scale : float, default=1.0
         Scale of the initialisation. With ``units="relative"`` it is ``alpha**2`` over
-        what the data ask for: 1 is about the middle of the transition where the classes
-        just begin to be told apart, 30 is kernel, 0.01 is rich. With "paper" it is
-        ``alpha``.
+        what the data ask for: at a loss of exp(-4) 1 is about the middle of the
+        transition, 30 is kernel, 0.01 is rich. With "paper" it is ``alpha``.
 
     n_hidden : int, default=300
         Number of hidden units. The regime does not depend on it.
@@ -253,8 +252,10 @@ n_outputs)
     -----
     The unit of the scale is the regressor's, of the working responses: the residuals of
     the labels at the frequencies of the classes, over their variances (half of them for
-    the exponential loss). That is how far the scores would go by one step of Newton's
-    method; to push the loss to exp(-20) they go further.
+    the exponential loss). On four of five tables (iris, wine, breast cancer, a wave on
+    the line) ``init_scale=1`` has a richness between 0.5 and 0.9 at a loss of exp(-4),
+    0.01 one above 0.98 and 100 one below 0.02; on two moons with noise, which a kernel
+    tells apart with ease, the transition is at 0.05.
 
     Samples at one place with one label are merged, so that weights are repetitions.
 
@@ -494,14 +495,13 @@ n_outputs)
         log_time = math.inf
         if self.max_time is not None:
             log_time = math.log(self.max_time) + clock
-        search = None
-        if self._stops_early(origin.samples):
+        search, samples = None, origin.samples
+        if self._stops_early(samples):
             log_time, search = self._held_out_time(run, log_time, random_state)
         level = self._level(search)
-        training = run.train(origin.samples, self.rtol)
-        if log_time == -math.inf:
-            # Interrupted before anything was known.
-            level = math.inf
+        if log_time == -math.inf or self._starts_at_rest(samples):
+            level = math.inf  # there is nothing to follow
+        training = run.train(samples, self.rtol)
         result = self._follow(
             run, training, record, level, log_time, self.rtol, random_state
         )
@@ -514,6 +514,11 @@ n_outputs)
             return self.early_stopping
         free = self.log_loss_tol is None and self.max_time is None
         return free and len(samples.X) >= _LEAST_SAMPLES
+
+    def _starts_at_rest(self, samples):
+        """Return whether the intercept is all that there is to learn."""
+        profiled = self.fit_intercept and self.loss in _MARGIN_LOSSES
+        return profiled and not np.ptp(samples.X, axis=0).any()
 
     def _level(self, search):
         """Return the log of the loss at which to stop."""
