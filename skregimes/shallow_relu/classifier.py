@@ -204,9 +204,9 @@ default="stratified"
         The least margin of a training sample, in raw scores.
     temperature_ : float
         What raw scores (twice them, for the exponential loss) are divided by to be log
-        odds: the temperature, at least 1, of the least log loss of training samples,
-        with targets smoothed as Platt has it. However far the loss is pushed,
-        probabilities mean something.
+        odds: the least temperature, at least 1, at which the mean log loss of the ``n``
+        training samples is at least ``1 / (n + n_classes)``. However far the loss is
+        pushed, probabilities mean something.
     coefs_ : list of ndarray, of shapes (n_features, n_hidden), (n_hidden, n_outputs)
         Weights of the two layers, for features in the units of the input; one output
         for two classes.
