@@ -38,8 +38,8 @@ ESTIMATORS = [
     ),
     DiagonalNetClassifier(rtol=1e-2),
     DiagonalNetClassifier(
-        depth=3, loss="exponential", early_stopping=False, log_loss_tol=-30.0, rtol=1e-2,
-        class_weight="balanced",
+        depth=3, loss="exponential", early_stopping=False, log_loss_tol=-30.0,
+        rtol=1e-2, class_weight="balanced",
     ),
     DiagonalNetClassifier(
         units="paper", depth=1, early_stopping=False, max_time=100.0, rtol=1e-2
