@@ -6,7 +6,7 @@ import numpy as np
 
 from skregimes._base import LinearTable
 
-__all__ = ["LabelledTable", "class_folds"]
+__all__ = ["LabelledTable", "class_folds", "responses"]
 
 # No class counts as rarer than this in units.
 _RARE = 1e-12
@@ -65,7 +65,7 @@ class LabelledTable:
         merged = np.bincount(place, weight)
         codes, X = labelled[:, 0].astype(int), labelled[:, 1:]
         n_classes = codes.max() + 1
-        Y = _responses(codes, merged, n_classes, center)
+        Y = responses(codes, merged, n_classes, center)
         table = LinearTable.build(X, Y, merged, center=center, standardize=standardize)
         share = weight / merged[place]
         return cls(table, codes, n_classes, used, place, share)
@@ -99,9 +99,13 @@ class LabelledTable:
         return coef, intercept
 
 
-def _responses(codes, weight, n_classes, center):
-    """Return residuals at the best constant probabilities over their variances."""
-    share = np.bincount(codes, weight) / weight.sum()
+def responses(codes, weight, n_classes, center):
+    """Return working responses, a column an output.
+
+    The residuals of the labels at the best constant probabilities over their variances:
+    what scores should be, to first order.
+    """
+    share = np.bincount(codes, weight, minlength=n_classes) / weight.sum()
     if not center:
         share = np.full(n_classes, 1 / n_classes)
     share = np.clip(share, _RARE, 1 - _RARE)

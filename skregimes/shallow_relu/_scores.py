@@ -8,6 +8,7 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from skregimes._classification import temperature
+from skregimes._labelled import responses
 from skregimes._relu_network import MOST_NUMBERS, Network, NetworkTrajectory
 from skregimes._samples import Samples
 
@@ -55,7 +56,7 @@ class LabelledSamples(Samples):
         X, codes = labelled[:, :-1], labelled[:, -1].astype(int)
         n_classes = int(codes.max()) + 1 if like is None else like.n_classes
         options = {"center": center, "standardize": standardize}
-        Y = _responses(codes, weight, n_classes, center)
+        Y = responses(codes, weight, n_classes, center)
         if like is None:
             like = Samples.build(X, Y, weight, **options)
         q = Y.shape[1]
@@ -84,16 +85,6 @@ class LabelledSamples(Samples):
             codes=self.codes[rows],
             n_each=weight,
         )
-
-
-def _responses(codes, weight, n_classes, center):
-    """Return the working responses, a column an output."""
-    share = np.bincount(codes, weight, minlength=n_classes) / weight.sum()
-    if not center:
-        share = np.full(n_classes, 1 / n_classes)
-    hot = codes[:, None] == np.arange(n_classes)
-    response = (hot - share) / (share * (1 - share))
-    return response[:, 1:] if n_classes == 2 else response
 
 
 @dataclass(frozen=True, eq=False)
