@@ -60,10 +60,10 @@ for alpha, style in styles.items():
         ax.plot(falls, 100 * values, style, label=rf"$\alpha$ = {alpha:g}", lw=2)
 for ax, norm in zip(axes, ("l1", "l2"), strict=True):
     ax.axvspan(745, falls[-1], color="0.93", zorder=0)
-    ax.set(xscale="log", ylim=(-2, 60), xlabel="minus the log of the training loss")
+    ax.set(xscale="log", ylim=(-2, 80), xlabel="minus the log of the training loss")
     ax.set_ylabel(f"excess of the {norm} norm per margin (%)")
 axes[0].legend(loc="upper right")
-axes[1].text(950, 55, "below any float64", color="0.35")
+axes[1].text(950, 75, "below any float64", color="0.35")
 plt.show()
 
 # %%
