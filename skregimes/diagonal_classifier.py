@@ -183,9 +183,10 @@ class DiagonalNetClassifier(DiagonalNetClassifierFit):
     ----------
     init_scale : float, default=0.1
         Scale of the initialisation, the paper's ``alpha``. With ``units="relative"`` it
-        is ``alpha**depth`` over what the data ask for: 1 is the middle of the
-        transition for every table and depth while the loss is of order one. It has no
-        effect at ``depth=1``.
+        is ``alpha**depth`` over what the data ask for while the loss is of order one.
+        Where the loss is best for prediction, 30 had a richness of about 0.2, 1 of 0.7
+        and 0.01 of 0.9 (0.98 at depth 3) on seven tables. It has no effect at
+        ``depth=1``.
 
     depth : int, default=2
         Number of layers ``D >= 1``; 1 is plain logistic regression by gradient flow.
