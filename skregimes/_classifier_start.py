@@ -6,7 +6,7 @@ import numpy as np
 
 from skregimes._classification import temperature
 from skregimes._labelled import LabelledTable
-from skregimes.flows.loss_clock import ClassifierProblem
+from skregimes.flows.classifier_problem import ClassifierProblem
 from skregimes.flows.margin_loss import MarginLoss
 from skregimes.flows.rows import Rows
 from skregimes.flows.units import log_frozen_time

@@ -9,7 +9,7 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import minimize, root
 from scipy.special import log_softmax, logsumexp
 
-from skregimes.flows.loss_clock import ClassifierProblem
+from skregimes.flows.classifier_problem import ClassifierProblem
 from skregimes.flows.margin_loss import MarginLoss
 from skregimes.limits.margins import Margins
 from skregimes.limits.potentials import DiagonalPotential

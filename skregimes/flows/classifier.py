@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from skregimes.flows.loss_clock import ClassifierPath, Node, loss_clock_flow
+from skregimes.flows.classifier_problem import Node
+from skregimes.flows.loss_clock import ClassifierPath, loss_clock_flow
 from skregimes.flows.margin_loss import LossPoint
 from skregimes.limits._sweeping import Sweep
 
