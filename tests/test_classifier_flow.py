@@ -196,7 +196,7 @@ def test_an_intercept_that_learns_at_a_rate_vanishes(rate, last):
         ratios.append(abs(b) / margin)
         excess.append(np.abs(coef).sum() / margin / none.value - 1)
     assert np.all(np.diff(ratios) < 0)
-    assert ratios[-1] < 3 * np.log(last) ** 1.5 / last
+    assert ratios[-1] < 3 * max(1, rate) * np.log(last) ** 1.5 / last
     assert abs(excess[-1]) < (0.1 if last < 1e4 else 0.01)
     # Profiled, as here, it is that of the best separator with a free intercept.
     path, _ = follow(
