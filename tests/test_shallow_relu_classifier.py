@@ -24,8 +24,8 @@ SHORT = {"n_hidden": 12, "early_stopping": False, "max_time": 5.0, "random_state
     [
         ShallowReLUClassifier(n_hidden=8, max_time=1.0, rtol=1e-2),
         ShallowReLUClassifier(
-            0.1, n_hidden=8, loss="exponential", early_stopping=True, max_time=0.3,
-            rtol=1e-2, skip_connection=True,
+            0.1, n_hidden=4, loss="exponential", early_stopping=True, max_time=0.1,
+            validation_fraction=0.5, rtol=1e-2, skip_connection=True,
         ),
         ShallowReLUClassifier(
             n_hidden=8, loss="soft_accuracy", solver="gd", learning_rate=2.0,

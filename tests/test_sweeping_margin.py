@@ -419,7 +419,7 @@ def test_the_flow_from_a_large_scale_meets_it(depth, n_classes, fit_intercept):
         ({"mu": []}, "mu must be positive"),
         ({"mu": [[1.0]]}, "mu must be 0-D or 1-D"),
         ({"mu": np.nan}, "mu contains NaN"),
-        ({"ratio": 1.0}, "ratio must be above 1"),
+        ({"ratio": 1.0}, "ratio must be at least"),
         ({"depth": 0}, "depth must be"),
         ({"y": [1, 1]}, "y has one class only"),
         ({"X": [[1.0], [2.0]]}, "not linearly separable"),
