@@ -1,6 +1,7 @@
 """A diagonal classifier at its start, on a training set, with its units."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -67,7 +68,7 @@ class ClassifierStart:
         start = cls(
             data, rows, potential, log_alpha, scale_unit, loss, fit_intercept, 0.0, 0.0
         )
-        problem = start.problem()
+        problem = start._whole
         first = problem.start().loss
         pull = np.abs(problem.pull(first)) * np.exp(first.log_force)
         size = np.max(rows.marginal_coef * unit)
@@ -75,16 +76,26 @@ class ClassifierStart:
         if size > 0 and pull.any():
             log_unit = log_frozen_time(potential, pull / problem.shape, size)
         clock = log_unit if units == "relative" else 0.0
-        return replace(start, log_unit=log_unit, clock=clock)
+        start = replace(start, log_unit=log_unit, clock=clock)
+        vars(start)["_whole"] = problem  # it does not depend on the units
+        return start
+
+    @cached_property
+    def _whole(self):
+        return self._problem(slice(None))
 
     def problem(self, train=None):
         """Return the problem of all distinct samples, or some."""
-        X, codes, weight = self.data.X, self.data.codes, self.data.weight
-        if train is not None:
-            X, codes, weight = X[train], codes[train], weight[train]
-        margins = Margins(codes, self.data.n_classes)
+        return self._whole if train is None else self._problem(train)
+
+    def _problem(self, train):
+        data = self.data
+        weight = data.weight[train]
+        margins = Margins(data.codes[train], data.n_classes)
         loss = MarginLoss(margins, weight / weight.sum(), self.loss)
-        return ClassifierProblem(X, loss, self.potential, self.fit_intercept)
+        return ClassifierProblem(
+            data.X[train], loss, self.potential, self.fit_intercept
+        )
 
     def in_input_units(self, node):
         """Return coefficients and intercepts in the units of the input."""

@@ -6,7 +6,18 @@ import numpy as np
 
 from skregimes._base import LinearTable
 
-__all__ = ["LabelledTable", "class_folds", "responses"]
+__all__ = [
+    "LEAST_SAMPLES",
+    "LabelledTable",
+    "class_folds",
+    "held_out_parts",
+    "responses",
+]
+
+# "auto" stops early where there are so many distinct samples.
+LEAST_SAMPLES = 20
+# Parts held out one after the other, as long as so few samples were.
+_MOST_PARTS, _FEW_HELD = 5, 1000
 
 # No class counts as rarer than this in units.
 _RARE = 1e-12
@@ -143,3 +154,23 @@ def class_folds(codes, fraction, n_parts, random_state):
     parts = [fold == k for k in range(n_folds)]
     whole = lambda held: set(codes[~held]) == set(codes)
     return [held for held in parts if held.any() and whole(held)][:n_parts]
+
+
+def held_out_parts(codes, fraction, random_state):
+    """Return the parts of `class_folds` that a search for the time to stop holds out.
+
+    Up to five, as long as fewer than 1000 samples were held out before.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    parts = class_folds(codes, fraction, _MOST_PARTS, random_state)
+    if not parts:
+        raise ValueError(
+            f"early_stopping=True with validation_fraction={fraction} finds no class "
+            "with a sample to spare; use early_stopping=False."
+        )
+    before = np.cumsum([0, *(np.count_nonzero(held) for held in parts[:-1])])
+    return [held for held, n in zip(parts, before, strict=True) if n < _FEW_HELD]

@@ -15,7 +15,7 @@ from skregimes._base import POINTS_PER_DECADE, FlowEstimator
 from skregimes._classification import ClassifierFace, encode
 from skregimes._classifier_start import ClassifierStart, link
 from skregimes._held_out import Search, held_out_curve
-from skregimes._labelled import LabelledTable, class_folds
+from skregimes._labelled import LEAST_SAMPLES, LabelledTable, held_out_parts
 from skregimes._sklearn import Interval, StrOptions, check_sample_weight, fit_context
 from skregimes.diagnostics import effective_sparsity
 from skregimes.diagnostics.diagonal import diagonal_diagnostics, log_kernel_weights
@@ -34,12 +34,8 @@ _TRAJECTORY_POINTS = 100
 _DECADES = 12
 # A trajectory holds at most so many numbers.
 _MOST_NUMBERS = 2**24
-# "auto" stops early where there are so many distinct samples.
-_LEAST_SAMPLES = 20
 # How much less accurate such a flow may be: scores have far more noise.
 _ROUGH, _ROUGHEST = 10.0, 0.05
-# Parts held out one after the other, as long as so few samples were.
-_MOST_PARTS, _FEW_HELD = 5, 1000
 # Where early_stopping=False and nothing else says when to stop: far beyond all other
 # tools, and a matter of milliseconds.
 _LOG_LOSS_TOL = -1e3
@@ -524,7 +520,7 @@ class DiagonalNetClassifier(DiagonalNetClassifierFit):
         if self.early_stopping != "auto":
             return self.early_stopping
         free = self.log_loss_tol is None and self.max_time is None
-        return free and len(data.codes) >= _LEAST_SAMPLES
+        return free and len(data.codes) >= LEAST_SAMPLES
 
     def _level(self, bounded):
         """Return the log of the loss at which to stop; ``bounded`` flows need none."""
@@ -536,17 +532,10 @@ class DiagonalNetClassifier(DiagonalNetClassifierFit):
     def _search(self, start, log_max_time):
         """Return the `Search` for the best time on held-out samples."""
         random_state = check_random_state(self.random_state)
-        parts = class_folds(
-            start.data.codes, self.validation_fraction, _MOST_PARTS, random_state
-        )
-        if not parts:
-            raise ValueError(
-                f"early_stopping=True with validation_fraction="
-                f"{self.validation_fraction} finds no class with a sample to spare; "
-                "use early_stopping=False."
-            )
-        curves, n_held = [], 0
-        for held in parts:
+        curves = []
+        for held in held_out_parts(
+            start.data.codes, self.validation_fraction, random_state
+        ):
             curves.append(
                 held_out_curve(
                     start,
@@ -557,8 +546,7 @@ class DiagonalNetClassifier(DiagonalNetClassifierFit):
                     **self._accuracy(rough=True),
                 )
             )
-            n_held += int(np.count_nonzero(held))
-            if n_held >= _FEW_HELD or curves[-1].status == "interrupted":
+            if curves[-1].status == "interrupted":
                 break
         return Search.of(curves, log_max_time, start.clock)
 

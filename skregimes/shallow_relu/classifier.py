@@ -13,11 +13,13 @@ from sklearn.utils.validation import validate_data
 
 from skregimes._arrays import as_array
 from skregimes._classification import ClassifierFace, encode, log_probabilities
-from skregimes._labelled import class_folds
+from skregimes._classifier_start import link
+from skregimes._labelled import LEAST_SAMPLES, held_out_parts
 from skregimes._relu_network import Patience, affine_columns, initial_weights
 from skregimes._samples import Samples
 from skregimes._sklearn import Interval, StrOptions, check_sample_weight, fit_context
 from skregimes.flows.ending import BROKEN
+from skregimes.flows.margin_loss import LOSSES
 from skregimes.limits.margins import Margins
 from skregimes.shallow_relu._face import (
     FLOATS,
@@ -36,12 +38,7 @@ __all__ = ["ShallowReLUClassifier"]
 
 # Kinks of the flow are this much wider than its steps' errors, but no wider than that.
 _KINK, _WIDEST = 10.0, 0.02
-_MARGIN_LOSSES = ("logistic", "exponential")
 _SOFT_LOSSES = ("soft_f1", "soft_accuracy", "soft_balanced_accuracy")
-# "auto" stops early where there are so many distinct samples.
-_LEAST_SAMPLES = 20
-# Parts are held out one after the other, as long as so few samples were.
-_MOST_PARTS, _FEW_HELD = 5, 1000
 # The log loss that is small enough where nothing else says when to stop.
 _LOG_LOSS_TOL = -20.0
 
@@ -289,7 +286,7 @@ n_outputs)
 
     _parameter_constraints: dict = {
         **ShallowReLUEstimator._parameter_constraints,
-        "loss": [StrOptions({*_MARGIN_LOSSES, *_SOFT_LOSSES})],
+        "loss": [StrOptions({*LOSSES, *_SOFT_LOSSES})],
         "solver": [StrOptions({"auto", "chebyshev", "gd"})],
         "log_loss_tol": [None, Interval(Real, None, None, closed="neither")],
         "class_weight": [dict, StrOptions({"balanced"}), None],
@@ -405,7 +402,7 @@ n_outputs)
     @property
     def _factor(self):
         """What makes log odds of scores: the best exponential ones are half of them."""
-        return 2.0 if self.loss == "exponential" else 1.0
+        return link(self.loss)
 
     def _check_parameters(self):
         """Refuse combinations that could only be ignored."""
@@ -513,11 +510,11 @@ n_outputs)
         if self.early_stopping != "auto":
             return self.early_stopping
         free = self.log_loss_tol is None and self.max_time is None
-        return free and len(samples.X) >= _LEAST_SAMPLES
+        return free and len(samples.X) >= LEAST_SAMPLES
 
     def _starts_at_rest(self, samples):
         """Return whether the intercept is all that there is to learn."""
-        profiled = self.fit_intercept and self.loss in _MARGIN_LOSSES
+        profiled = self.fit_intercept and self.loss in LOSSES
         return profiled and not np.ptp(samples.X, axis=0).any()
 
     def _level(self, search):
@@ -554,18 +551,10 @@ n_outputs)
     def _held_out_time(self, run, bound, random_state):
         """Return the log of the best time on held-out samples, and how flows ended."""
         samples = run.origin.samples
-        parts = class_folds(
-            samples.codes, self.validation_fraction, _MOST_PARTS, random_state
-        )
-        if not parts:
-            raise ValueError(
-                f"early_stopping=True with validation_fraction="
-                f"{self.validation_fraction} finds no class with a sample to spare; "
-                "use early_stopping=False."
-            )
+        parts = held_out_parts(samples.codes, self.validation_fraction, random_state)
         level = _LOG_LOSS_TOL if self.log_loss_tol is None else self.log_loss_tol
         rtol = min(ROUGH * self.rtol, 0.1)
-        curves, n_held, worst = [], 0, None
+        curves, worst = [], None
         for held in parts:
             trial = _Trial(run, held, rtol, self._factor, self._patience())
             result = self._follow(
@@ -577,9 +566,6 @@ n_outputs)
             if worst is None or result.status in BROKEN:
                 worst = result
             curves.append(np.array(trial.curve))
-            n_held += held.sum()
-            if n_held >= _FEW_HELD:
-                break
         times = np.unique(np.concatenate([curve[:, 0] for curve in curves]))
         scores = np.mean([np.interp(times, *curve.T) for curve in curves], axis=0)
         return float(times[np.argmin(scores)]), worst
