@@ -9,11 +9,9 @@ from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin
 
 from skregimes._sklearn import Interval, StrOptions
+from skregimes._watch import Watcher
 
 __all__ = ["FlowEstimator", "LinearTable", "effective_samples", "regime"]
-
-# Points at which callbacks are told of a running flow, and patience is counted.
-POINTS_PER_DECADE = 12
 
 
 def regime(richness):
@@ -170,46 +168,3 @@ class FlowEstimator(CallbackSupportMixin, BaseEstimator, ABC):
         if not self.verbose and not hasattr(self, "_skl_callbacks"):
             return None
         return Watcher(self, X, y, sample_weight)
-
-
-class Watcher:
-    """Tells callbacks of a running flow at recorded points, and prints its decades."""
-
-    def __init__(self, estimator, X, y, sample_weight):
-        self.estimator = estimator
-        self.shown = {"estimator": estimator, "X": X, "y": y}
-        if sample_weight is not None:
-            self.shown["metadata"] = {"sample_weight": sample_weight}
-        self.context = estimator._init_callback_context(max_subtasks=None)
-        self.context.call_on_fit_task_begin(**self.shown)
-        self.points = {}
-
-    def __call__(self, target, time, loss, state, place=None, message=None):
-        """Report a step; ``state()`` gives attributes that predict as of now.
-
-        Only the first step beyond each of 12 points a decade of ``time`` (in natural
-        units) is reported. A true answer asks the flow to stop. Of a flow whose time
-        and loss are no floats, ``place`` counts decades, and ``message`` is printed.
-        """
-        if place is None:
-            place = np.log10(max(time, 1e-300))
-        point = int(np.floor(POINTS_PER_DECADE * place))
-        before = self.points.get(target)
-        if before is not None and point <= before:
-            return False
-        self.points[target] = point
-        decade = point // POINTS_PER_DECADE
-        if self.estimator.verbose and (
-            before is None or decade > before // POINTS_PER_DECADE
-        ):
-            name = type(self.estimator).__name__
-            if message is None:
-                message = f"target {target}  time {time:9.2e}  loss {loss:9.3e}"
-            print(f"[{name}] {message}")  # noqa: T201
-        task = self.context.subcontext(task_name="flow")
-        task.call_on_fit_task_begin(**self.shown)
-        return task.call_on_fit_task_end(**self.shown, reconstruction_attributes=state)
-
-    def finish(self):
-        """Report the end of fit."""
-        self.context.call_on_fit_task_end(**self.shown, reconstruction_attributes=dict)

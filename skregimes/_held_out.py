@@ -61,8 +61,12 @@ class Search:
         return cls(log_time, np.column_stack([np.exp(times - clock), scores]), status)
 
 
-def held_out_curve(start, held, patience, **options):
-    """Follow a flow on the other samples; return the `HeldOut` of those held out."""
+def held_out_curve(start, held, patience, tell=None, **options):
+    """Follow a flow on the other samples; return the `HeldOut` of those held out.
+
+    ``tell(log_end, node)`` hears of each step, and where the flow ends if nothing gets
+    better any more; a true answer ends it there.
+    """
     data = start.data
     weight = data.weight[held] / data.weight[held].sum()
     codes = data.codes[held]
@@ -86,7 +90,9 @@ def held_out_curve(start, held, patience, **options):
         scores.append(score(node))
         if scores[-1] < best[0]:
             best[:] = scores[-1], max(node.log_time, start.log_unit)
-        return node.log_time > best[1] + patience
+        end = best[1] + patience
+        stop = tell is not None and tell(end, node)
+        return node.log_time > end or stop
 
     path, _ = follow(problem, on_node=on_node, **options)
     return HeldOut(np.array(times), np.array(scores), path.status)

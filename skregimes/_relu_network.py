@@ -1,18 +1,20 @@
 """A shallow network behind the estimator's face: its units, its weights, its record."""
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from scipy.linalg import orth, pinv
 
 from skregimes._activations import ACTIVATIONS
 from skregimes._samples import Samples, spread_rows
-from skregimes.diagnostics import kernel_richness
+from skregimes._watch import Point, log
+from skregimes.diagnostics import kernel_change, kernel_richness
 from skregimes.flows.ending import BROKEN
 
 __all__ = [
     "MOST_NUMBERS",
+    "Motion",
     "Network",
     "NetworkTrajectory",
     "Patience",
@@ -213,6 +215,7 @@ class Patience:
     def __init__(self, factor, unit):
         self.factor, self.unit = factor, unit
         self.first_loss, self.idle_until = None, 0.0
+        self.end = factor * unit  # if nothing gets better any more
 
     def over(self, time, loss, best_time):
         """Take a point of the flow, and return whether to give up."""
@@ -220,16 +223,35 @@ class Patience:
             self.first_loss = loss
         if loss > _IDLE * self.first_loss:
             self.idle_until = time
+        self.end = self.factor * max(best_time, self.unit, self.idle_until)
         if best_time == 0 and loss > 0.5 * self.first_loss:
             return False  # few held-out samples may speak against all beginnings
-        return time > self.factor * max(best_time, self.unit, self.idle_until)
+        return time > self.end
+
+
+class Motion:
+    """Compares the tangent kernel of networks with that of their start, if asked."""
+
+    def __init__(self, origin):
+        self.before = cache(lambda: origin.initial().probe_kernel())
+
+    def of(self, net):
+        """Return functions that return ``richness_`` and ``kernel_change_``."""
+        after = cache(net.probe_kernel)
+
+        def change():
+            any_kernel = np.any(self.before())
+            return kernel_change(self.before(), after()) if any_kernel else 0.0
+
+        return lambda: kernel_richness(self.before(), after()), change
 
 
 class Record:
     """What a flow tells on its way: recorded points, and where it was best."""
 
-    def __init__(self, origin, units, gcv, watcher):
+    def __init__(self, origin, units, gcv, watcher, course, bound):
         self.origin, self.units, self.gcv, self.watcher = origin, units, gcv, watcher
+        self.course, self.bound, self.motion = course, bound, Motion(origin)
         self.points: list = []
         self.stride, self.seen = 1, 0
         self.best = None
@@ -247,11 +269,7 @@ class Record:
                 self.points = self.points[::2]
                 self.stride *= 2
         self.seen += 1
-        stop = False
-        if self.watcher is not None:
-            net = self.origin.at(theta)
-            state = lambda: {"_network": net, "loss_": net.raw_loss(loss)}
-            stop = self.watcher(0, time / net.time_unit, net.raw_loss(loss), state)
+        stop = self.watcher is not None and self._tell(time, theta, loss)
         if self.gcv is not None:
             score = float(self.gcv.score(2 * loss + self.spread, df))
             if self.best is None or (self.gcv.allows(df) and score < self.best[0]):
@@ -260,6 +278,17 @@ class Record:
             late = late or not self.gcv.allows(df)
             stop = (self.watch(time, 2 * loss, df) and late) or stop
         return stop
+
+    def _tell(self, time, theta, loss):
+        """Tell the watcher of a point."""
+        net, end = self.origin.at(theta), self.bound
+        if self.gcv is not None:
+            end = min(end, max(self.watch.end, self.patience.end))
+        age = log(time / net.time_unit)
+        done = self.course(age, log(end / net.time_unit), log(loss))
+        when, raw = time / net.clock(self.units), net.raw_loss(loss)
+        point = Point.at(when, raw, *self.motion.of(net))
+        return self.watcher(point, age, done, lambda: {"_network": net})
 
     def close(self, result):
         """Return the result, moved back to where the score was best."""
@@ -303,6 +332,18 @@ class NetworkTrajectory:
         then output ones.
     network : object
         The network that went this way, with its units.
+
+    Examples
+    --------
+    >>> from skregimes import ShallowReLURegressor
+    >>> from skregimes.datasets import load_teaching_points
+    >>> X, y = load_teaching_points(return_X_y=True)
+    >>> net = ShallowReLURegressor(
+    ...     n_hidden=50, early_stopping=False, max_time=10.0, random_state=0
+    ... )
+    >>> path = net.fit(X, y).trajectory_
+    >>> path.knots.shape == (len(path.time), 50)
+    True
     """
 
     time: np.ndarray

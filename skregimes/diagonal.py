@@ -14,12 +14,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skregimes._arrays import as_array
 from skregimes._base import (
-    POINTS_PER_DECADE,
     FlowEstimator,
     LinearTable,
     effective_samples,
 )
 from skregimes._sklearn import Interval, StrOptions, check_sample_weight, fit_context
+from skregimes._watch import POINTS_PER_DECADE, Course, Point, log
 from skregimes.diagnostics import effective_sparsity
 from skregimes.diagnostics.diagonal import diagonal_diagnostics, log_kernel_weights
 from skregimes.flows.diagonal import DiagonalProblem, descend, solve
@@ -129,6 +129,15 @@ class DiagonalNetFit(MultiOutputMixin, RegressorMixin, FlowEstimator):
             )
             kernels.append((left * np.exp(log)) @ right.T)
         return kernels[0] if self._single else np.array(kernels)
+
+    def _mean_start_kernel(self, X, Y):
+        """Return the tangent kernel at the start, which is not random."""
+        return self.tangent_kernel(X, Y, at="init")
+
+    def _free_columns(self, X):
+        """Return the columns whose coefficients are always at their optimum."""
+        X = validate_data(self, as_array(X), dtype=_FLOATS, reset=False)
+        return np.ones((len(X), int(self.fit_intercept)))
 
     @cached_property
     def excess_l1_(self):
@@ -548,15 +557,20 @@ default="auto"
         if self.max_time is not None:
             max_time = self.max_time * problem.clock(self.units)
         gcv, tol = None, self.tol
+        if watcher is not None:
+            searches = self.early_stopping not in ("gcv", False)
+            watcher.begin(int(searches), len(problem.unit))
         if self.early_stopping == "gcv":
             gcv = GCV(
                 effective_samples(table.weight), self.fit_intercept, self._patience()
             )
         elif self.early_stopping:
             Y = y.reshape(len(y), -1)
-            max_time = self._held_out_time(problem, table, X, Y, weight, max_time)
+            max_time = self._held_out_time(
+                problem, table, X, Y, weight, max_time, watcher
+            )
             tol = 0.0
-        on_node = self._reporter(problem, table, watcher)
+        on_node = self._reporter(problem, table, watcher, max_time, gcv, tol)
         return self._run(problem, table, X.dtype, max_time, on_node, gcv, tol)
 
     def _run(self, problem, table, dtype, max_time, on_node, gcv=None, tol=0.0):
@@ -588,21 +602,50 @@ default="auto"
         """Return the factor in time after which a search without success gives up."""
         return 10 ** (self.n_iter_no_change / POINTS_PER_DECADE)
 
-    def _reporter(self, problem, table, watcher):
+    def _reporter(self, problem, table, watcher, max_time, gcv, tol):
         """Return what the flow is to call at its steps, or None."""
         if watcher is None:
             return None
-        coefs = np.zeros((len(problem.unit), len(table.XT)))
+        rest, unit = problem.rows.rest, problem.unit
+        coefs = np.zeros((len(unit), len(table.XT)))
+        times, losses = np.zeros((2, len(unit)))
+        clock, courses = problem.clock(self.units), self._courses(len(unit), tol)
+        if gcv is not None:
+            watches = [gcv.watch(*each) for each in zip(rest, unit, strict=True)]
+
+        def state():
+            now = {"time_": self._each(times), "loss_": self._each(losses)}
+            return now | self._in_input_units(table, coefs, float)
 
         def on_node(j, time, loss, coef, df=None):
-            coefs[j] = coef
-            loss = _loss(table.y_unit[j], loss + problem.rows.rest[j])
-            state = lambda: self._in_input_units(table, coefs, float)
-            return watcher(j, time / problem.unit[j], loss, state)
+            age, end, potential = (
+                log(time / unit[j]),
+                max_time[j],
+                problem.potentials[j],
+            )
+            if gcv is not None:
+                watches[j](time, loss, df)
+                end = min(end, watches[j].end)
+            done = courses[j](age, log(end / unit[j]), log(loss))
+            times[j], coefs[j] = time / clock[j], coef
+            losses[j] = _loss(table.y_unit[j], loss + rest[j])
+            point = Point.at(
+                times[j],
+                losses[j],
+                lambda: potential.richness(coef),
+                lambda: _change(potential, coef, problem.rows),
+                target=j,
+            )
+            return watcher(point, age, done, state)
 
         return on_node
 
-    def _held_out_time(self, problem, table, X, Y, weight, max_time):
+    def _courses(self, n_targets, tol):
+        """Return what says how far the flows of all targets are."""
+        course = lambda: Course(log(tol), relative=True, solver=self.solver)
+        return [course() for _ in range(n_targets)]
+
+    def _held_out_time(self, problem, table, X, Y, weight, max_time, watcher):
         """Return the best times on held-out samples, of flows on the others."""
         used = np.flatnonzero(weight > 0)
         n_held = int(np.ceil(self.validation_fraction * len(used)))
@@ -627,10 +670,18 @@ default="auto"
         patience = self._patience()
         # Patience begins after one unit of time: before, small scales stand still.
         best = [(np.inf, unit) for unit in problem.unit]
+        clock, courses = problem.clock(self.units), self._courses(len(best), self.tol)
 
         def on_node(j, time, loss, coef, df=None):
-            best[j] = min(best[j], (error(j, coef)[0], max(time, problem.unit[j])))
-            return time > patience * best[j][1]
+            unit, stop = problem.unit[j], False
+            best[j] = min(best[j], (error(j, coef)[0], max(time, unit)))
+            end = patience * best[j][1]
+            if watcher is not None:
+                last = log(min(end, max_time[j]) / unit)
+                done = courses[j](log(time / unit), last, log(loss))
+                now = log(time / clock[j])
+                stop = watcher.search(0, now, log(time / unit), done, target=j)
+            return time > end or stop
 
         # A bound that is never reached keeps "auto" from going straight to the limit.
         bound = np.minimum(max_time, 1e300)
@@ -765,6 +816,11 @@ default="auto"
                     stacklevel=4,
                 )
                 return
+
+
+def _change(potential, coef, rows):
+    """Return the relative change of the tangent kernel."""
+    return diagonal_diagnostics(potential, coef, rows)["kernel_change"]
 
 
 def _loss(unit, mse):

@@ -2,7 +2,7 @@
 
 import warnings
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from numbers import Integral, Real
 
 import numpy as np
@@ -11,12 +11,13 @@ from sklearn.utils import check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skregimes._arrays import as_array
-from skregimes._base import POINTS_PER_DECADE, FlowEstimator
+from skregimes._base import FlowEstimator
 from skregimes._classification import ClassifierFace, encode
 from skregimes._classifier_start import ClassifierStart, link
 from skregimes._held_out import Search, held_out_curve
 from skregimes._labelled import LEAST_SAMPLES, LabelledTable, held_out_parts
 from skregimes._sklearn import Interval, StrOptions, check_sample_weight, fit_context
+from skregimes._watch import POINTS_PER_DECADE, Course, Point
 from skregimes.diagnostics import effective_sparsity
 from skregimes.diagnostics.diagonal import diagonal_diagnostics, log_kernel_weights
 from skregimes.flows.classifier import follow
@@ -30,8 +31,6 @@ __all__ = ["DiagonalNetClassifier"]
 
 _FLOATS = [np.float64, np.float32]
 _TRAJECTORY_POINTS = 100
-# Callbacks are told of decades of time up to so many.
-_DECADES = 12
 # A trajectory holds at most so many numbers.
 _MOST_NUMBERS = 2**24
 # How much less accurate such a flow may be: scores have far more noise.
@@ -103,6 +102,15 @@ class DiagonalNetClassifierFit(ClassifierFace, FlowEstimator):
             ]
         )
         return kernels[0] if len(kernels) == 1 else kernels
+
+    def _mean_start_kernel(self, X, Y):
+        """Return the tangent kernel at the start, which is not random."""
+        return self.tangent_kernel(X, Y, at="init")
+
+    def _free_columns(self, X):
+        """Return the columns whose coefficients are always at their optimum."""
+        X = validate_data(self, as_array(X), dtype=_FLOATS, reset=False)
+        return np.ones((len(X), int(self.fit_intercept)))
 
     @cached_property
     def separable_(self):
@@ -260,7 +268,8 @@ class DiagonalNetClassifier(DiagonalNetClassifierFit):
         Source of the held-out samples.
 
     verbose : int or bool, default=0
-        Print a line for each decade of time that the flow passes.
+        Print a line for each decade of time that the flow passes, and beyond 12 decades
+        for each of its logarithm.
 
     Attributes
     ----------
@@ -447,14 +456,17 @@ class DiagonalNetClassifier(DiagonalNetClassifierFit):
             log_max_time = np.log(self.max_time) + start.clock
         search = None
         if self._stops_early(data):
-            search = self._search(start, log_max_time)
+            search = self._search(start, log_max_time, watcher)
             log_max_time = search.log_time
+        elif watcher is not None:
+            watcher.begin()
+        level = self._level(search is not None)
         path, error = follow(
             start.problem(),
             self.solver,
-            log_loss_tol=self._level(search is not None),
+            log_loss_tol=level,
             log_max_time=log_max_time,
-            on_node=self._reporter(start, classes, watcher),
+            on_node=self._reporter(start, classes, watcher, level, log_max_time),
             **self._accuracy(),
         )
         if search is not None and search.status in BROKEN:
@@ -529,18 +541,24 @@ class DiagonalNetClassifier(DiagonalNetClassifierFit):
         bounded = bounded or self.max_time is not None
         return -np.inf if bounded else _LOG_LOSS_TOL
 
-    def _search(self, start, log_max_time):
+    def _search(self, start, log_max_time, watcher):
         """Return the `Search` for the best time on held-out samples."""
         random_state = check_random_state(self.random_state)
         curves = []
-        for held in held_out_parts(
-            start.data.codes, self.validation_fraction, random_state
-        ):
+        parts = held_out_parts(start.data.codes, self.validation_fraction, random_state)
+        if watcher is not None:
+            watcher.begin(searches=len(parts))
+        for number, held in enumerate(parts):
+            tell = None
+            if watcher is not None:
+                course = Course(self._level(True), loss_power=0.0)
+                tell = partial(self._tell, watcher, number, start, course, log_max_time)
             curves.append(
                 held_out_curve(
                     start,
                     held,
                     np.log(10) * self.n_iter_no_change / POINTS_PER_DECADE,
+                    tell,
                     log_loss_tol=self._level(True),
                     log_max_time=log_max_time,
                     **self._accuracy(rough=True),
@@ -550,19 +568,34 @@ class DiagonalNetClassifier(DiagonalNetClassifierFit):
                 break
         return Search.of(curves, log_max_time, start.clock)
 
-    def _reporter(self, start, classes, watcher):
+    def _tell(self, watcher, number, start, course, log_max_time, log_end, node):
+        """Tell the watcher of a step of a flow that is followed for its end."""
+        age = node.log_time - start.log_unit
+        end = min(log_end, log_max_time) - start.log_unit
+        done = course(age, end, node.loss.log_loss)
+        return watcher.search(number, node.log_time - start.clock, age, done)
+
+    def _reporter(self, start, classes, watcher, level, log_max_time):
         """Return what the flow is to call at its steps, or None."""
         if watcher is None:
             return None
+        course = Course(level, loss_power=0.0)
 
         def on_node(node):
-            log_time = node.log_time - start.log_unit
-            place = log_time / np.log(10)
-            if place > _DECADES:  # then decades of the log of time
-                place = _DECADES + np.log10(place / _DECADES)
-            state = lambda: self._answers(start, classes, node)
-            message = f"log time {log_time:9.2f}  log loss {node.loss.log_loss:9.3e}"
-            return watcher(0, None, None, state, place, message)
+            age, end = node.log_time - start.log_unit, log_max_time - start.log_unit
+            log_time, log_loss = float(node.log_time - start.clock), node.loss.log_loss
+            point = Point.of_logs(
+                log_time,
+                float(log_loss),
+                lambda: start.potential.richness(node.coef),
+                lambda: diagonal_diagnostics(start.potential, node.coef, start.rows)[
+                    "kernel_change"
+                ],
+            )
+            state = lambda: {
+                **self._answers(start, classes, node), "log_time_": log_time
+            }  # fmt: skip
+            return watcher(point, age, course(age, end, log_loss), state)
 
         return on_node
 

@@ -828,7 +828,7 @@ def test_verbose_prints_a_line_a_decade(capsys):
     DiagonalNetRegressor(verbose=1, early_stopping=False, max_time=100.0).fit(X, y)
     lines = capsys.readouterr().out.splitlines()
     assert 3 <= len(lines) <= 6
-    assert all(line.startswith("[DiagonalNetRegressor] target 0") for line in lines)
+    assert all(line.startswith("[DiagonalNetRegressor] time") for line in lines)
     losses = [float(line.split()[-1]) for line in lines]
     assert losses == sorted(losses, reverse=True)
 
@@ -836,7 +836,7 @@ def test_verbose_prints_a_line_a_decade(capsys):
 class Interrupting(DiagonalNetRegressor):
     """Pressed Ctrl-C at a time."""
 
-    def _reporter(self, problem, table, watcher):
+    def _reporter(self, problem, table, watcher, *_):
         def on_node(j, time, *_):
             if time > problem.unit[j]:
                 raise KeyboardInterrupt

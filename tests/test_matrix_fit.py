@@ -413,6 +413,8 @@ def test_a_callback_may_fill_the_table_on_the_way(kind):
 
     class Watch(ScoringMonitor):
         def on_fit_task_end(self, estimator, context, *, X=None, fitted_estimator=None):
+            if fitted_estimator is None:
+                return  # a task that only moves the bar
             errors.append(np.nansum((fitted_estimator.complete() - X) ** 2))
             known.append(fitted_estimator.impute(new))
             assert np.isfinite(fitted_estimator.score(new))

@@ -236,7 +236,9 @@ def follow(problem, *, max_time, tol, rtol, max_iter, gcv=None, on_node=None):
     return [_end_of_path(path, rows.rest[j], gcv) for j, path in enumerate(paths)]
 
 
-def follow_scales(problems, *, max_time, tol, rtol, max_iter, gcv=None, probe=None):
+def follow_scales(
+    problems, *, max_time, tol, rtol, max_iter, gcv=None, probe=None, on_node=None
+):
     """Follow many networks on the same rows side by side.
 
     Parameters
@@ -246,6 +248,9 @@ def follow_scales(problems, *, max_time, tol, rtol, max_iter, gcv=None, probe=No
     max_time : ndarray of shape (n_scales, n_targets)
     probe : ndarray of shape (n_features, n_outputs), optional
         See `dual_mirror_flow`, as for the rest.
+    on_node : callable, optional
+        Its first argument is the number of the scale times that of targets, plus that
+        of the target.
 
     Returns
     -------
@@ -274,6 +279,7 @@ def follow_scales(problems, *, max_time, tol, rtol, max_iter, gcv=None, probe=No
             gcv,
             np.tile(rows.rest, len(problems)),
             np.concatenate([problem.unit for problem in problems]),
+            on_node,
         ),
     )
     n = len(rows.y)

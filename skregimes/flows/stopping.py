@@ -80,19 +80,7 @@ class GCV:
         ``rest`` is what ``loss`` lacks to the mean squared residual, ``unit`` the time
         before which nothing happens.
         """
-        best, best_time, since = np.inf, unit, np.inf
-
-        def watcher(time, loss, df):
-            nonlocal best, best_time, since
-            too_many = df >= _MAX_DF_SHARE * self.n_samples
-            since = min(since, time) if too_many else np.inf
-            score = self.score(loss + rest, df)
-            if self.allows(df) and score < best:
-                best, best_time = score, max(time, unit)
-            late = time > self.patience * best_time and score > best
-            return late or time > _SATURATED * since
-
-        return watcher
+        return _Watch(self, rest, unit)
 
     def choose(self, time, residual, df):
         """Return ``(time, df, score)`` at the minimum along a path.
@@ -115,3 +103,25 @@ class GCV:
             return time[best], df[best], score[best]
         shift = np.clip(-slope / (2 * curvature), x[0], x[2])
         return time[best] * np.exp(shift), np.interp(shift, x, df[near]), score[best]
+
+
+class _Watch:
+    """Tells when a path may end."""
+
+    def __init__(self, gcv, rest, unit):
+        self.gcv, self.rest, self.unit = gcv, rest, unit
+        self.best, self.best_time, self.since = np.inf, unit, np.inf
+
+    @property
+    def end(self):
+        """The time at which the path ends if nothing gets better any more."""
+        return min(self.gcv.patience * self.best_time, _SATURATED * self.since)
+
+    def __call__(self, time, loss, df):
+        too_many = df >= _MAX_DF_SHARE * self.gcv.n_samples
+        self.since = min(self.since, time) if too_many else np.inf
+        score = self.gcv.score(loss + self.rest, df)
+        if self.gcv.allows(df) and score < self.best:
+            self.best, self.best_time = score, max(time, self.unit)
+        late = time > self.gcv.patience * self.best_time and score > self.best
+        return late or time > _SATURATED * self.since

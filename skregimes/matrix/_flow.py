@@ -7,13 +7,15 @@ the data.
 
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import svds
 
-from skregimes.matrix._search import Search, holds_out
+from skregimes._watch import Course, Point, log
+from skregimes.matrix._geometry import kernel_motion
+from skregimes.matrix._search import Search, holds_out, solver_of
 from skregimes.matrix.trajectory import FactorTrajectory
 from skregimes.networks.factors import (
     alpha_of,
@@ -246,9 +248,12 @@ def run(data, params, dtype, random_state, watcher, describe):
     if params.max_time is not None:
         bound = params.max_time * origin.clock(params.units)
     if stops_early:
-        search = Search.run(flow, data, bound, random_state)
+        search = Search.run(flow, data, bound, random_state, watcher)
         bound, tol = search.time, 0.0
+    elif watcher is not None:
+        watcher.begin()
     record = _Record(flow.pose(origin, data), origin, params, watcher, describe)
+    record.aim(tol, bound)
     if search is not None and search.interrupted is not None:
         start, result = search.interrupted
         record(0.0, *start)
@@ -354,11 +359,29 @@ class _Record:
                 self.points = self.points[::2]
                 self.stride *= 2
         self.seen += 1
-        if self.watcher is None:
-            return False
-        start, now = self.points[0], (time, loss, theta)
-        state = lambda: self.describe(self.origin, self._path([start, now]))
-        return self.watcher(0, time * self.origin.rate, self.origin.loss(loss), state)
+        return self.watcher is not None and self._tell(time, loss, theta)
+
+    def aim(self, tol, bound):
+        """Say at which share of the loss and at which time the flow is to end."""
+        self.course = Course(log(tol), relative=True, solver=solver_of(self.params))
+        self.log_end = log(bound * self.origin.rate)
+
+    def _tell(self, time, loss, theta):
+        """Tell the watcher of a point."""
+        origin, units = self.origin, self.params.units
+        path = cache(lambda: self._path([self.points[0], (time, loss, theta)]))
+        motion = cache(lambda: kernel_motion(path().factors[0], path().factors[-1]))
+        point = Point.at(
+            time / origin.clock(units),
+            origin.loss(loss),
+            lambda: motion().richness,
+            lambda: motion().change,
+        )
+        age = log(time * origin.rate)
+        unfit = self.problem[0].measurements.unfit
+        done = self.course(age, self.log_end, log(loss - unfit))
+        state = lambda: self.describe(origin, path())
+        return self.watcher(point, age, done, state)
 
     def trajectory(self, result):
         """Return what was recorded up to the end of the flow."""

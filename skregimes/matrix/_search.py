@@ -1,13 +1,15 @@
 """When to stop: where flows of a part of the data predict the rest best."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from skregimes._watch import Course, log
 from skregimes.flows.ending import BROKEN
 
-__all__ = ["Search", "holds_out"]
+__all__ = ["Search", "holds_out", "solver_of"]
 
 # Observed values from which "auto" holds some of them out.
 _AUTO = 20
@@ -34,6 +36,11 @@ def holds_out(early_stopping, data):
     return early_stopping
 
 
+def solver_of(params):
+    """Return the name of the flow that an estimator's parameters ask for."""
+    return "gd" if params.solver == "gd" else "chebyshev"
+
+
 @dataclass(frozen=True, eq=False)
 class Search:
     """What flows of parts of the data said.
@@ -58,7 +65,7 @@ class Search:
     interrupted: tuple | None
 
     @classmethod
-    def run(cls, flow, data, bound, random_state):
+    def run(cls, flow, data, bound, random_state, watcher=None):
         """Follow the flows of a few random parts of the data.
 
         Parameters
@@ -71,6 +78,8 @@ class Search:
             Largest time.
         random_state : RandomState
             Draws the parts.
+        watcher : Watcher, default=None
+            Told of all points.
 
         Returns
         -------
@@ -79,9 +88,13 @@ class Search:
         fraction = flow.params.validation_fraction
         times = min(_MOST, math.ceil(_ENOUGH / (fraction * len(data))))
         trials: list[_Trial] = []
-        for _ in range(times):
+        if watcher is not None:
+            watcher.begin(searches=times)
+        for number in range(times):
             part, held = data.split(fraction, random_state)
             trials.append(_Trial(flow, part, held, data))
+            if watcher is not None:
+                trials[-1].watch(watcher, number, flow, bound)
             result = trials[-1].run(flow, bound)
             if result.status == "interrupted":
                 break
@@ -113,6 +126,7 @@ class _Trial:
         self.scores: list = []
         self.best, self.idle = math.inf, 0
         self.counted: tuple | None = None  # time and loss, of what was counted last
+        self.tell: Callable[..., bool] | None = None
 
     def run(self, flow, bound):
         """Follow the flow; if it is interrupted the result is the best state so far."""
@@ -122,6 +136,24 @@ class _Trial:
             result = replace(result, theta=self.theta)
         self.result = result
         return result
+
+    def watch(self, watcher, number, flow, bound):
+        """Tell a watcher of all points."""
+        params, origin = flow.params, flow.origin
+        rate, clock = origin.rate, origin.clock(params.units)
+        course = Course(log(params.tol), relative=True, solver=solver_of(params))
+        unfit = self.posed[0].measurements.unfit
+
+        def tell(time, loss):
+            time = time * self.pace
+            # If nothing gets better any more, at a saddle or not.
+            left = _STANDS ** (self.patience - self.idle)
+            end = min(bound, max(time, 1 / rate) * left)
+            age = log(time * rate)
+            done = course(age, log(end * rate), log(loss - unfit))
+            return watcher.search(number, log(time / clock), age, done)
+
+        self.tell = tell
 
     def __call__(self, time, theta, loss):
         """Take a point; a true answer stops the search."""
@@ -136,7 +168,8 @@ class _Trial:
             self.best, self.theta, self.idle = score, theta, 0
         elif counts:
             self.idle += 1
-        return self.idle >= self.patience
+        stop = self.tell is not None and self.tell(time, loss)
+        return self.idle >= self.patience or stop
 
     @property
     def curve(self):

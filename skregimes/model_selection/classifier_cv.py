@@ -19,6 +19,7 @@ from skregimes._classification import (
     temperature,
 )
 from skregimes._sklearn import check_sample_weight, fit_context
+from skregimes._watch import SearchWatcher
 from skregimes.diagonal_classifier import (
     DiagonalNetClassifier,
     DiagonalNetClassifierFit,
@@ -109,7 +110,7 @@ class DiagonalNetClassifierCV(DiagonalNetClassifierFit):
         Folds followed in parallel, see `joblib.Parallel`.
 
     verbose : int or bool, default=0
-        Print a line for each decade of time of the chosen flow.
+        Print a line for each fold, and for each decade of time of the chosen flow.
 
     Attributes
     ----------
@@ -247,17 +248,18 @@ class DiagonalNetClassifierCV(DiagonalNetClassifierFit):
         self._forget()
         scales = self._scales()
         levels = self._levels(X, y, weight, float(scales[0]))
-        scores = self._search(X, y, weight, scales, levels)
+        watcher = SearchWatcher(self, X, y, sample_weight)
+        scores = self._search(X, y, weight, scales, levels, watcher)
         self.init_scales_, self.log_loss_tols_, self.scores_ = scales, levels, scores
         self._choose()
         model = self._settings(
             init_scale=self.init_scale_, log_loss_tol=self.log_loss_tol_
         )
-        model.set_callbacks(*getattr(self, "_skl_callbacks", []))
+        watcher.say(f"fit of the best init_scale, {self.init_scale_:g}")
         with warnings.catch_warnings():
             # That a default level is out of reach is nothing that the user asked for.
             warnings.filterwarnings("ignore", "The flow came to rest", UserWarning)
-            model.fit(X, y, sample_weight)
+            watcher.fit(model, X, y, sample_weight)
         own = {*DiagonalNetClassifier._get_param_names(), "_skl_callbacks"}
         self.__dict__.update({k: v for k, v in vars(model).items() if k not in own})
         return self
@@ -282,7 +284,7 @@ class DiagonalNetClassifierCV(DiagonalNetClassifierFit):
             return check_levels(self.log_loss_tols, "log_loss_tols", equal)
         return default_levels(settings._start(data).problem().start().loss.log_loss)
 
-    def _search(self, X, y, weight, scales, levels):
+    def _search(self, X, y, weight, scales, levels, watcher):
         """Return the scores, (n_scales, n_levels, n_folds)."""
         splits = list(check_cv(self.cv, y, classifier=True).split(X, y))
         splits = _checked_splits(splits, y, weight)
@@ -297,13 +299,14 @@ class DiagonalNetClassifierCV(DiagonalNetClassifierFit):
                     UserWarning,
                     stacklevel=4,
                 )
-        folds = Parallel(n_jobs=self.n_jobs)(
+        watcher.begin(len(splits))
+        folds = watcher.each(Parallel(n_jobs=self.n_jobs, return_as="generator")(
             delayed(_fold)(
                 self._settings(), X, y, weight, train, test, scales, levels, scorer,
                 weighted,
             )
             for train, test in splits
-        )  # fmt: skip
+        ))  # fmt: skip
         return np.stack(folds, axis=-1)
 
     def _choose(self):

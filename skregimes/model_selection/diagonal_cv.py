@@ -14,6 +14,7 @@ from sklearn.utils.validation import validate_data
 from skregimes._arrays import as_array
 from skregimes._base import effective_samples
 from skregimes._sklearn import Interval, StrOptions, check_sample_weight, fit_context
+from skregimes._watch import Course, SearchWatcher, log
 from skregimes.diagonal import DiagonalNetFit, DiagonalNetRegressor
 from skregimes.flows.diagonal import follow_scales
 from skregimes.flows.stopping import GCV
@@ -34,6 +35,8 @@ _FLOATS = [np.float64, np.float32]
 _DEEP_GCV_SCALES = (0.5,)
 # Flows that are only compared end where this share of the loss is left to be learnt.
 _PATH_TOL = 1e-8
+# Parts into which the progress of flows side by side is divided.
+_TICKS = 100
 
 
 class DiagonalNetRegressorCV(DiagonalNetFit):
@@ -103,7 +106,7 @@ class DiagonalNetRegressorCV(DiagonalNetFit):
         Folds followed in parallel, see `joblib.Parallel`.
 
     verbose : int or bool, default=0
-        Print a line for each decade of time of the chosen flow.
+        Print a line for each fold, and for each decade of time of the chosen flow.
 
     Attributes
     ----------
@@ -239,11 +242,12 @@ class DiagonalNetRegressorCV(DiagonalNetFit):
         self._single = y.ndim == 1
         Y = y.reshape(len(y), -1)
         self.init_scales_ = self._scales()
+        watcher = SearchWatcher(self, X, y, sample_weight)
         search = self._search_gcv if self.criterion == "gcv" else self._search_cv
-        model = self._settings(**search(X, Y, weight))
+        model = self._settings(**search(X, Y, weight, watcher))
         self.init_scale_ = model.init_scale
-        model.set_callbacks(*getattr(self, "_skl_callbacks", []))
-        model.fit(X, y, sample_weight)
+        watcher.say(f"fit of the best init_scale, {self.init_scale_:g}")
+        watcher.fit(model, X, y, sample_weight)
         chosen = {
             name: v for name, v in vars(model).items() if name not in self._keep()
         }
@@ -273,7 +277,7 @@ class DiagonalNetRegressorCV(DiagonalNetFit):
 
     # -- generalised cross-validation ----------------------------------------------
 
-    def _search_gcv(self, X, Y, weight):
+    def _search_gcv(self, X, Y, weight, watcher):
         for name in ("times", "scoring", "cv"):
             if getattr(self, name) is not None:
                 warnings.warn(
@@ -292,6 +296,7 @@ class DiagonalNetRegressorCV(DiagonalNetFit):
             rtol=self.path_rtol,
             max_iter=self.max_iter,
             gcv=gcv,
+            on_node=self._reporter_of_scales(problems, gcv, watcher),
         )
         scores, times = np.zeros(len(problems)), np.zeros((len(problems), Y.shape[1]))
         for i, row in enumerate(paths):
@@ -316,9 +321,31 @@ class DiagonalNetRegressorCV(DiagonalNetFit):
             "max_time": end if end > 0 else None,
         }
 
+    def _reporter_of_scales(self, problems, gcv, watcher):
+        """Return what the flows of all scales are to call at their steps, or None."""
+        watcher.begin(_TICKS)
+        if not hasattr(self, "_skl_callbacks"):
+            return None
+        units = np.concatenate([problem.unit for problem in problems])
+        watches = [
+            gcv.watch(rest, unit)
+            for problem in problems
+            for rest, unit in zip(problem.rows.rest, problem.unit, strict=True)
+        ]
+        courses = [Course(log(self.tol), relative=True) for _ in units]
+        done = np.zeros(len(units))
+
+        def on_node(k, time, loss, coef, df):
+            watches[k](time, loss, df)
+            end = log(min(watches[k].end / units[k], TIMES[1]))
+            done[k] = max(done[k], courses[k](log(time / units[k]), end, log(loss)))
+            watcher.advance(int(_TICKS * done.mean()))
+
+        return on_node
+
     # -- cross-validation ----------------------------------------------------------
 
-    def _search_cv(self, X, Y, weight):
+    def _search_cv(self, X, Y, weight, watcher):
         self.times_ = self._times()
         splits = list(check_cv(self.cv).split(X, Y))
         if not splits:
@@ -326,13 +353,14 @@ class DiagonalNetRegressorCV(DiagonalNetFit):
         scorer = None
         if self.scoring is not None:
             scorer = check_scoring(_Predictions(), scoring=self.scoring)
-        folds = Parallel(n_jobs=self.n_jobs)(
+        watcher.begin(len(splits))
+        folds = watcher.each(Parallel(n_jobs=self.n_jobs, return_as="generator")(
             delayed(_fold)(
                 self._settings(), X, Y, weight, train, test, self.init_scales_,
                 self.times_, self.path_rtol, scorer,
             )
             for train, test in splits
-        )  # fmt: skip
+        ))  # fmt: skip
         mse = np.stack([mse for mse, _ in folds], axis=-1)
         self.mse_path_ = _square_units(mse, _size(Y))
         scores, shown = -mse, -self.mse_path_

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.stats import rankdata
 from sklearn import get_config
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone
+from sklearn.callback import CallbackSupportMixin
 from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils import get_tags
@@ -55,7 +56,7 @@ def _can_be_staged(self):
     return bool(self.refit)
 
 
-class InitScaleSearchCV(MetaEstimatorMixin, BaseEstimator):
+class InitScaleSearchCV(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
     """Cross-validated choice of the initial scale and the stopping time.
 
     What `GridSearchCV` over ``init_scale`` and ``max_time`` finds, for the price of the
@@ -90,7 +91,8 @@ class InitScaleSearchCV(MetaEstimatorMixin, BaseEstimator):
         Scores, as in `GridSearchCV`; None is the estimator's own ``score``. Scorers are
         handed the predictions at a time: they may use ``predict``, ``score`` and, where
         the estimator has their staged forms, ``predict_proba`` and
-        ``decision_function``, but no other fitted attribute than ``classes_``.
+        ``decision_function``, but no other fitted attribute than ``classes_`` and
+        ``richness_``.
 
     n_jobs : int, default=None
         Flows followed in parallel, see `joblib.Parallel`.
@@ -260,7 +262,15 @@ class InitScaleSearchCV(MetaEstimatorMixin, BaseEstimator):
                 "passed, but the target y is None."
             )
         X, y = as_array(X), as_array(y)
-        found = self._follow(prefix, scales, times, scorer, X, y, params)
+        shown = {"estimator": self, "X": X, "y": y}
+        if params.get("sample_weight") is not None:
+            shown["metadata"] = {"sample_weight": params["sample_weight"]}
+        context = self._init_callback_context(
+            max_subtasks=1 + (self.refit is not False)
+        )
+        context.call_on_fit_task_begin(**shown)
+        task = context.subcontext(task_name="folds")
+        found = self._follow(prefix, scales, times, scorer, X, y, params, task)
         rows = [
             {**row, f"{prefix}max_time": max_time(t)}
             for row in found.cv_results_["params"]
@@ -279,13 +289,18 @@ class InitScaleSearchCV(MetaEstimatorMixin, BaseEstimator):
             best = clone(self.estimator).set_params(
                 **self.best_params_, **{f"{prefix}early_stopping": False}
             )
-            start = time.perf_counter()
-            best.fit(*positional(X, y), **fit_params)
-            self.refit_time_ = time.perf_counter() - start
+            task = context.subcontext(task_name="refit")
+            with task.propagate_callback_context(best):
+                task.call_on_fit_task_begin(**shown)
+                start = time.perf_counter()
+                best.fit(*positional(X, y), **fit_params)
+                self.refit_time_ = time.perf_counter() - start
+            task.call_on_fit_task_end(**shown)
             self.best_estimator_ = best
+        context.call_on_fit_task_end(**shown)
         return self
 
-    def _follow(self, prefix, scales, times, scorer, X, y, params):
+    def _follow(self, prefix, scales, times, scorer, X, y, params, task):
         """Return a search over the scales alone, its scores those of all times."""
         search = GridSearchCV(
             clone(self.estimator).set_params(
@@ -304,7 +319,11 @@ class InitScaleSearchCV(MetaEstimatorMixin, BaseEstimator):
         with warnings.catch_warnings():
             # It would say so for every time; `_tabulate` says it once.
             warnings.filterwarnings("ignore", "One or more of the .* are non-finite")
-            return search.fit(X, y, **params)
+            with task.propagate_callback_context(search):
+                task.call_on_fit_task_begin(estimator=self, X=X, y=y)
+                search.fit(X, y, **params)
+            task.call_on_fit_task_end(estimator=self, X=X, y=y)
+        return search
 
     def _grids(self, step):
         """Return the scales, decreasing, and the times, increasing."""

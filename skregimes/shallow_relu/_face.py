@@ -9,8 +9,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skregimes._activations import ACTIVATIONS
 from skregimes._arrays import as_array
-from skregimes._base import POINTS_PER_DECADE, FlowEstimator
+from skregimes._base import FlowEstimator
+from skregimes._relu_network import affine_columns
 from skregimes._sklearn import Interval, StrOptions
+from skregimes._watch import POINTS_PER_DECADE
 from skregimes.diagnostics import (
     kernel_alignment,
     kernel_change,
@@ -21,6 +23,7 @@ from skregimes.diagnostics import (
     slope_total_variation,
     weight_change,
 )
+from skregimes.kernels import shallow_relu_kernel
 from skregimes.networks.units import draw_units
 
 __all__ = ["FLOATS", "ROUGH", "ShallowReLUEstimator", "node_times"]
@@ -33,6 +36,8 @@ ROUGH = 10.0
 _FIRST_DECADE, _LAST_DECADE = -2, 16
 # Scales and rates beyond this or its inverse overflow on the way.
 _HUGE = 1e200
+# Infinite width: how much farther new points may be out than the samples.
+_ROOM = 2.0
 
 
 class ShallowReLUEstimator(FlowEstimator):
@@ -257,6 +262,43 @@ n_samples_X, n_samples_Y)
         # Weights of a network for targets of size one, brought to those of y.
         kernel = net.y_unit * net.kernel(net.scaled(left), net.scaled(right))
         return kernel[0, 0] if self._single else kernel
+
+    def _free_columns(self, X):
+        """Return the columns whose coefficients are always at their optimum."""
+        X = validate_data(self, as_array(X), dtype=FLOATS, reset=False)
+        net = self._network
+        columns = affine_columns(net.scaled(X), *net.columns)
+        return np.zeros((len(X), 0)) if columns is None else columns
+
+    def _mean_start_kernel(self, X, Y):
+        """Return the mean tangent kernel of all draws of the start.
+
+        That of each output; outputs share no output weights, and the signs of these are
+        independent.
+        """
+        if isinstance(self.init, tuple):
+            raise ValueError(
+                "A mean over all starts needs a law, but init holds arrays; use one of "
+                "the names of init."
+            )
+        net = self._network
+        bias_scale = net.bias_scale
+        if self.bias_scale is None:
+            bias_scale = _ROOM * bias_scale
+        q = net.output.shape[1]
+        left, right = (
+            validate_data(self, as_array(A), dtype=FLOATS, reset=False) for A in (X, Y)
+        )
+        kernel = shallow_relu_kernel(
+            net.scaled(left),
+            net.scaled(right),
+            law="uniform" if self.init == "stratified" else self.init,
+            bias_scale=bias_scale,
+            balance=self.balance / math.sqrt(q),
+            activation=self.activation,
+        )
+        kernel *= net.y_unit * net.alpha**2
+        return kernel if self._single else np.broadcast_to(kernel, (q, *kernel.shape))
 
 
 def node_times(unit, bound):

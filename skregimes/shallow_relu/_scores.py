@@ -9,8 +9,9 @@ from scipy.interpolate import PchipInterpolator
 
 from skregimes._classification import temperature
 from skregimes._labelled import responses
-from skregimes._relu_network import MOST_NUMBERS, Network, NetworkTrajectory
+from skregimes._relu_network import MOST_NUMBERS, Motion, Network, NetworkTrajectory
 from skregimes._samples import Samples
+from skregimes._watch import Course, Point
 
 __all__ = [
     "ClassifierTrajectory",
@@ -130,7 +131,7 @@ class ScoreNetwork(Network):
         return temperature(log_odds, samples.codes, samples.n_each)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ClassifierTrajectory(NetworkTrajectory):
     """States of a classifier on its way, the start included.
 
@@ -195,8 +196,14 @@ class ScoreRecord:
     def __init__(self, origin, units, factor, watcher, known):
         self.origin, self.units, self.factor = origin, units, factor
         self.watcher, self.known = watcher, known
+        self.motion = Motion(origin)
         self.points: list = []
         self.stride, self.seen = 1, 0
+
+    def aim(self, level, log_time, solver):
+        """Say at which log of the loss and of the time the flow is to end."""
+        self.course = Course(level, solver=solver, loss_power=0.5)
+        self.log_end = log_time - math.log(self.origin.time_unit)
 
     def __call__(self, log_time, theta, log_loss):
         """Take a point; a true answer stops the flow."""
@@ -209,16 +216,18 @@ class ScoreRecord:
         if self.watcher is None:
             return False
         net = self.origin.at(theta)
-        loss = math.exp(log_loss)
+        when = log_time - math.log(net.clock(self.units))
+        point = Point.of_logs(when, log_loss, *self.motion.of(net))
         state = lambda: {
             **self.known,
             "_network": net,
             "temperature_": net.temperature(self.factor),
             "log_loss_": log_loss,
-            "loss_": loss,
+            "log_time_": when,
         }
-        time = math.exp(min(log_time - math.log(net.time_unit), 700.0))
-        return self.watcher(0, time, loss, state)
+        age = log_time - math.log(net.time_unit)
+        done = self.course(age, self.log_end, log_loss)
+        return self.watcher(point, age, done, state)
 
     def trajectory(self, result):
         """Return the recorded trajectory, up to where the flow ended."""

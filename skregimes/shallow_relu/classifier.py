@@ -18,6 +18,7 @@ from skregimes._labelled import LEAST_SAMPLES, held_out_parts
 from skregimes._relu_network import Patience, affine_columns, initial_weights
 from skregimes._samples import Samples
 from skregimes._sklearn import Interval, StrOptions, check_sample_weight, fit_context
+from skregimes._watch import Course, log
 from skregimes.flows.ending import BROKEN
 from skregimes.flows.margin_loss import LOSSES
 from skregimes.limits.margins import Margins
@@ -41,6 +42,8 @@ _KINK, _WIDEST = 10.0, 0.02
 _SOFT_LOSSES = ("soft_f1", "soft_accuracy", "soft_balanced_accuracy")
 # The log loss that is small enough where nothing else says when to stop.
 _LOG_LOSS_TOL = -20.0
+# At such a share of the unit of time nothing has moved in float64.
+_LOG_AT_ONCE = -100.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +186,8 @@ default="stratified"
         Source of the initial weights, held-out samples and mini batches.
 
     verbose : int or bool, default=0
-        Print a line for each decade of time.
+        Print a line for each decade of time, and beyond 12 decades for each of its
+        logarithm.
 
     device : str, default="cpu"
         Where the flow runs, a torch device.
@@ -492,13 +496,17 @@ n_outputs)
         log_time = math.inf
         if self.max_time is not None:
             log_time = math.log(self.max_time) + clock
-        search, samples = None, origin.samples
+        search, samples, watcher = None, origin.samples, record.watcher
         if self._stops_early(samples):
-            log_time, search = self._held_out_time(run, log_time, random_state)
+            log_time, search = self._held_out_time(run, log_time, random_state, watcher)
+        elif watcher is not None:
+            watcher.begin()
         level = self._level(search)
-        if log_time == -math.inf or self._starts_at_rest(samples):
+        at_once = log_time < math.log(origin.time_unit) + _LOG_AT_ONCE
+        if at_once or self._starts_at_rest(samples):
             level = math.inf  # there is nothing to follow
         training = run.train(samples, self.rtol)
+        record.aim(level, log_time, run.solver)
         result = self._follow(
             run, training, record, level, log_time, self.rtol, random_state
         )
@@ -548,15 +556,23 @@ n_outputs)
             **options,
         )
 
-    def _held_out_time(self, run, bound, random_state):
+    def _held_out_time(self, run, bound, random_state, watcher):
         """Return the log of the best time on held-out samples, and how flows ended."""
         samples = run.origin.samples
         parts = held_out_parts(samples.codes, self.validation_fraction, random_state)
         level = _LOG_LOSS_TOL if self.log_loss_tol is None else self.log_loss_tol
         rtol = min(ROUGH * self.rtol, 0.1)
         curves, worst = [], None
-        for held in parts:
+        if watcher is not None:
+            watcher.begin(searches=len(parts))
+        for number, held in enumerate(parts):
             trial = _Trial(run, held, rtol, self._factor, self._patience())
+            if watcher is not None:
+                clock = math.log(run.origin.clock(self.units))
+                trial.tell = partial(
+                    _tell, watcher, number, trial.patience, clock, bound,
+                    Course(level, solver=run.solver, loss_power=0.5),
+                )  # fmt: skip
             result = self._follow(
                 trial.run, trial.training, trial, level, bound,
                 rtol, random_state,
@@ -653,6 +669,7 @@ class _Trial:
         self.patience = Patience(patience, run.origin.time_unit)
         self.curve: list = []
         self.best = math.inf, 0.0
+        self.tell = None
 
     def __call__(self, log_time, state, log_loss):
         """Take a point; a true answer stops the flow."""
@@ -669,7 +686,18 @@ class _Trial:
             self.curve.append((log_time, score))
         if score < self.best[0]:
             self.best = score, time
-        return self.patience.over(time, math.exp(log_loss), self.best[1])
+        over = self.patience.over(time, math.exp(log_loss), self.best[1])
+        stop = self.tell is not None and self.tell(log_time, log_loss)
+        return over or (stop and len(self.curve) > 0)
+
+
+def _tell(watcher, number, patience, clock, bound, course, log_time, log_loss):
+    """Tell a watcher of a point of a flow that is followed for the time to stop."""
+    log_unit = math.log(patience.unit)
+    end = min(bound, log(patience.end)) - log_unit
+    age = log_time - log_unit
+    done = course(age, end, log_loss)
+    return watcher.search(number, log_time - clock, age, done)
 
 
 def _training(kind, samples, rtol, **options):

@@ -23,6 +23,7 @@ from skregimes._relu_network import (
 )
 from skregimes._samples import Samples
 from skregimes._sklearn import StrOptions, check_sample_weight, fit_context
+from skregimes._watch import Course, log
 from skregimes.flows.ending import BROKEN
 from skregimes.flows.stopping import GCV
 from skregimes.flows.trajectory import interpolate
@@ -455,10 +456,13 @@ n_targets)
         if stopping == "gcv":
             n_samples = effective_samples(data[2]) * data[1].shape[1]
             gcv = GCV(n_samples, False, self._patience())
-        elif stopping:
-            bound, search = self._held_out_time(run, data, random_state, bound)
+        if watcher is not None:
+            watcher.begin(searches=int(bool(stopping) and gcv is None))
+        if stopping and gcv is None:
+            bound, search = self._held_out_time(run, data, random_state, bound, watcher)
             tol = 0.0
-        record = Record(origin, self.units, gcv, watcher)
+        course = Course(log(tol), relative=True, solver=run.solver)
+        record = Record(origin, self.units, gcv, watcher, course, bound)
         degrees = gcv is not None
         result = self._follow(
             run, record, bound, tol, self.rtol, random_state, degrees=degrees
@@ -487,7 +491,7 @@ n_targets)
             **options,
         )
 
-    def _held_out_time(self, run, data, random_state, bound):
+    def _held_out_time(self, run, data, random_state, bound, watcher):
         """Return the best time on held-out samples, and how a flow on the others ended.
 
         Time zero if that flow was interrupted.
@@ -517,6 +521,8 @@ n_targets)
         )
         patience = Patience(self._patience(), origin.time_unit)
         best, best_time = math.inf, 0.0
+        course = Course(log(self.tol), relative=True, solver=run.solver)
+        unit, clock = origin.time_unit, origin.clock(self.units)
 
         def on_node(time, theta, loss):
             nonlocal best, best_time
@@ -524,7 +530,12 @@ n_targets)
             score = float(weight[held] @ np.sum((error / origin.y_unit) ** 2, axis=1))
             if score < best:
                 best, best_time = score, time
-            return patience.over(time, loss, best_time)
+            over = patience.over(time, loss, best_time)
+            if watcher is None:
+                return over
+            age, end = log(time / unit), log(min(bound, patience.end) / unit)
+            done = course(age, end, log(loss))
+            return watcher.search(0, log(time / clock), age, done) or over
 
         part_run = _Run(training, origin, run.solver)
         rtol = ROUGH * self.rtol
