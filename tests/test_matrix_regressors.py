@@ -205,8 +205,13 @@ def test_unseen_labels_are_offsets(center):
         assert mean == pytest.approx(y.mean(), rel=0.05)
     assert (row != 0) == (center == "both")
     assert (col != 0) == (center in ("columns", "both"))
-    with pytest.raises(ValueError, match="not seen"):
-        model.tangent_kernel([[0, 99]])
+    # Their predictions do not depend on the factors.
+    unseen = [[0, 99], [99, 0], [99, 99]]
+    assert not model.tangent_kernel(unseen, pairs).any()
+    assert not model.tangent_kernel(pairs, unseen, at="init").any()
+    assert_array_equal(
+        model.tangent_kernel(pairs)[:3, :3], model.tangent_kernel(pairs[:3])
+    )
     with pytest.warns(UserWarning, match="No label was seen"):
         assert_array_equal(model.predict([["?", "!"]]), [mean])
 

@@ -1,9 +1,9 @@
 """The linearized network: gradient flow under a kernel that stays what it was."""
 
 import numpy as np
-from scipy.linalg import eigh, qr
 
 from skregimes.limits._checks import check_array
+from skregimes.limits.kernel_spectrum import KernelSpectrum
 
 __all__ = ["kernel_flow"]
 
@@ -112,44 +112,21 @@ def kernel_flow(
             f"skip {P.shape} and skip_test {P_new.shape} do not fit {n} samples."
         )
 
-    # (1) Whitened: r' = -A r for root * (f - y), outside the span of root * P.
     target = (y - start).reshape(n, -1)
-    basis, inner, pivots, rank = _column_space(root[:, None] * P)
-    free = basis[:, rank:]
-    A = free.T @ (root[:, None] * K * root) @ free
-    eigenvalues, vectors = eigh(A)
-    vectors = free @ vectors
-    # (2) Its kernel coefficients at each time.
-    share = _integrated_decay(eigenvalues, np.atleast_1d(times), n)
-    modes = vectors.T @ (root[:, None] * target)
-    dual = root[:, None] * (vectors @ (share[:, :, None] * modes))
-    # (3) The skip connection fits what the kernel part leaves.
-    rest = root[:, None] * (target - K @ dual)
-    coef = np.zeros((len(dual), P.shape[1], target.shape[1]))
-    if rank:
-        solved = np.linalg.solve(inner[:rank, :rank], basis[:, :rank].T @ rest)
-        coef[:, pivots[:rank]] = solved
-    f = K_new @ dual + P_new @ coef
+    spectrum = KernelSpectrum(K, target, P, root)
+    dual = spectrum.dual(_integrated_decay(spectrum.eigenvalues, np.atleast_1d(times)))
+    f = K_new @ dual + P_new @ spectrum.coef(dual)
     f = f.reshape(-1, len(K_new), *y.shape[1:]) + start_new
     return f if np.ndim(times) else f[0]
 
 
-def _integrated_decay(eigenvalues, times, n_samples):
+def _integrated_decay(eigenvalues, times):
     """Return ``(1 - exp(-t * eigenvalue)) / eigenvalue``, zero for eigenvalue zero."""
-    floor = n_samples * np.finfo(float).eps * np.max(np.abs(eigenvalues), initial=0)
-    seen = eigenvalues > floor
+    seen = eigenvalues > 0
     rate = np.where(seen, eigenvalues, 1.0)
     with np.errstate(over="ignore"):  # inf is the right exponent then
         fitted = -np.expm1(-times[:, None] * rate)
     return np.where(seen, fitted / rate, 0.0)
-
-
-def _column_space(P):
-    """Return a complete basis whose first columns span those of P, and how."""
-    basis, inner, pivots = qr(P, mode="full", pivoting=True)
-    size = np.abs(np.diag(inner))
-    floor = max(P.shape) * np.finfo(float).eps * np.max(size, initial=0)
-    return basis, inner, pivots, int(np.sum(size > floor))
 
 
 def _root_weights(sample_weight, n_samples):

@@ -275,18 +275,19 @@ class MatrixCompletionRegressor(RegressorMixin, MatrixEstimator):
         Returns
         -------
         ndarray of shape (n_samples_X, n_samples_Y)
-            Inner products of the gradients of the entries in the factors.
+            Inner products of the gradients of the predictions in the factors: zero for
+            labels that were not seen, for which `predict` does not ask the factors.
 
         Raises
         ------
         ValueError
-            If ``at`` is unknown, or a label was not seen.
+            If ``at`` is unknown.
         """
         check_is_fitted(self)
-        places = [self._places(A) for A in (X, X if Y is None else Y)]
-        if any(np.min(index) < 0 for pair in places for index in pair):
-            raise ValueError("Labels that were not seen have no tangent kernel.")
-        return kernel_entries(self._factors_at(at), *places[0], *places[1])
+        left, right = (self._places(A) for A in (X, X if Y is None else Y))
+        kernel = kernel_entries(self._factors_at(at), *left, *right)
+        seen_left, seen_right = (np.minimum(*places) >= 0 for places in (left, right))
+        return np.where(seen_left[:, None] & seen_right, kernel, 0.0)
 
     def excess_nuclear_norm(self, X, y):
         """Return how much larger the nuclear norm is than the least possible.

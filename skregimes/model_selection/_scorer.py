@@ -4,6 +4,7 @@ import warnings
 from inspect import signature
 from traceback import format_exc
 
+import numpy as np
 from sklearn import get_config
 from sklearn.utils import get_tags
 from sklearn.utils.metadata_routing import (
@@ -13,7 +14,7 @@ from sklearn.utils.metadata_routing import (
 )
 from sklearn.utils.metaestimators import available_if
 
-from skregimes.model_selection._staged import flow_step, staged
+from skregimes.model_selection._staged import flow_step, of_targets, richness_at, staged
 
 __all__ = ["StagedScorer", "positional", "score_key", "takes_weights"]
 
@@ -146,6 +147,11 @@ class _Stage:
     @property
     def classes_(self):
         return self._answers.estimator.classes_
+
+    @property
+    def richness_(self):
+        step, time = self._answers.step, self._answers.times[self._index]
+        return of_targets(step, richness_at, np.array([time]))[0]
 
     def __sklearn_tags__(self):
         return get_tags(self._answers.estimator)

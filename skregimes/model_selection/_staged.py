@@ -4,7 +4,16 @@ import numpy as np
 from sklearn.base import is_classifier
 from sklearn.pipeline import Pipeline
 
-__all__ = ["flow_params", "flow_step", "max_time", "staged"]
+from skregimes.flows.trajectory import ClassifierTrajectory, interpolate
+
+__all__ = [
+    "flow_params",
+    "flow_step",
+    "max_time",
+    "of_targets",
+    "richness_at",
+    "staged",
+]
 
 _PARAMS = ("init_scale", "max_time", "early_stopping")
 # Later than any flow of squared errors ends. None would let some of their solvers skip
@@ -56,3 +65,21 @@ def staged(estimator, method, X, times=None):
             X = estimator[:-1].transform(X)
         estimator = estimator[-1]
     return getattr(estimator, f"staged_{method}")(X, times)
+
+
+def of_targets(step, value, times):
+    """Values at times of a fit's trajectory, or of one trajectory a target."""
+    if isinstance(step.trajectory_, list):
+        return np.stack([value(each, times) for each in step.trajectory_], axis=1)
+    return value(step.trajectory_, times)
+
+
+def richness_at(trajectory, times):
+    """Return the richness at times, (n_times,)."""
+    if isinstance(trajectory, ClassifierTrajectory):
+        return trajectory.richness_at(times)
+    time, richness = trajectory.time, trajectory.richness
+    before = np.searchsorted(time, times, "right") - 1
+    if getattr(trajectory, "jumps", False) or np.all(time[before] == times):
+        return richness[before]
+    return interpolate(time, richness[:, None], times)[:, 0]

@@ -13,10 +13,15 @@ from skregimes._sklearn import check_sample_weight
 from skregimes.diagonal import DiagonalNetRegressor
 from skregimes.flows.diagonal import DiagonalProblem, follow_scales, solve_limits
 from skregimes.flows.rows import Rows
-from skregimes.flows.trajectory import ClassifierTrajectory, interpolate
 from skregimes.flows.units import log_alphas
 from skregimes.model_selection._grids import check_grid, default_scales, scales_of
-from skregimes.model_selection._staged import flow_params, flow_step, staged
+from skregimes.model_selection._staged import (
+    flow_params,
+    flow_step,
+    of_targets,
+    richness_at,
+    staged,
+)
 
 __all__ = ["InitScalePath", "init_scale_path"]
 
@@ -53,6 +58,17 @@ class InitScalePath:
     ``intercepts`` and ``richness`` have an axis of targets after that of times, and
     ``alphas`` has it after that of scales. Of classifiers ``coefs`` and ``intercepts``
     have an axis of scores there (one for two classes), before calibration.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skregimes import init_scale_path
+    >>> X = np.random.default_rng(0).normal(size=(10, 30))
+    >>> path = init_scale_path(X, X[:, 0], init_scales=[30.0, 1e-3])
+    >>> path.coefs.shape
+    (2, 1, 30)
+    >>> path.richness[:, 0].round(2)
+    array([0.05, 0.91])
     """
 
     init_scales: np.ndarray
@@ -212,11 +228,11 @@ def _estimator_path(estimator, X, y, init_scales, times, sample_weight, n_jobs):
         for scale in scales.tolist()
     )
     steps = [flow_step(fit)[1] for fit in fits]
-    richness = np.array([_of_targets(step, _richness_at, times) for step in steps])
+    richness = np.array([of_targets(step, richness_at, times) for step in steps])
     alphas = np.array([step.alpha_ for step in steps])
     coefs = intercepts = None
     if hasattr(steps[0], "coef_"):
-        lines = [_of_targets(step, _line_at, times) for step in steps]
+        lines = [of_targets(step, _line_at, times) for step in steps]
         coefs = np.array([line[..., :-1] for line in lines])
         intercepts = np.array([line[..., -1] for line in lines])
     return InitScalePath(scales, times, coefs, intercepts, richness, alphas, fits)
@@ -226,28 +242,10 @@ def _fit(estimator, X, y, weight):
     return estimator.fit(X, y, **weight)
 
 
-def _of_targets(step, value, times):
-    """Values at times of a fit's trajectory, or of one trajectory a target."""
-    if isinstance(step.trajectory_, list):
-        return np.stack([value(each, times) for each in step.trajectory_], axis=1)
-    return value(step.trajectory_, times)
-
-
 def _line_at(trajectory, times):
     """Return coefficients and intercept at times, (n_times, ..., n_features + 1)."""
     coef, intercept, *_ = trajectory.at(times)
     return np.concatenate([coef, intercept[..., None]], axis=-1)
-
-
-def _richness_at(trajectory, times):
-    """Return the richness at times, (n_times,)."""
-    if isinstance(trajectory, ClassifierTrajectory):
-        return trajectory.richness_at(times)
-    time, richness = trajectory.time, trajectory.richness
-    before = np.searchsorted(time, times, "right") - 1
-    if getattr(trajectory, "jumps", False) or np.all(time[before] == times):
-        return richness[before]
-    return interpolate(time, richness[:, None], times)[:, 0]
 
 
 def _diagonal_path(settings, X, y, init_scales, times, sample_weight):

@@ -1,0 +1,209 @@
+"""A network beside its kernels, its limit and plain models, cross-validated."""
+
+import numpy as np
+from sklearn.base import clone, is_classifier
+from sklearn.model_selection import check_cv, cross_validate
+from sklearn.pipeline import Pipeline
+
+from skregimes._arrays import as_array
+from skregimes.model_selection._baselines import (
+    kernel_machine,
+    linear_models,
+    rich_limit,
+    shuffled_folds,
+)
+from skregimes.model_selection.scorers import network_of
+from skregimes.tangent import TangentKernelRidge
+
+__all__ = ["compare_regimes"]
+
+_MODELS = (
+    "network",
+    "lazy twin",
+    "trained kernel",
+    "rich limit",
+    "kernel machine",
+    "linear",
+)
+
+
+def compare_regimes(estimator, X, y, *, cv=5, scoring=None, models=None, n_jobs=None):
+    """Cross-validate a network beside its kernels, its rich limit and plain models.
+
+    All are fitted to the same folds, each tuned on the training part alone. The rows:
+
+    - "network": the estimator as it is;
+    - "lazy twin": kernel ridge in its tangent kernel at the initialisation. What the
+      network does better than this is due to learning features;
+    - "trained kernel": the same with the tangent kernel after training. Where it is as
+      good as the network, the features are what training found;
+    - "rich limit": where the flow ends from a vanishing scale, if that is known: the
+      interpolator of least l1 norm or largest l1 margin of a diagonal network, the
+      linear spline of a shallow one of one feature, the matrix of least nuclear norm;
+    - a kernel machine with a radial kernel, tuned;
+    - linear models with an l2 and an l1 penalty, tuned.
+
+    Parameters
+    ----------
+    estimator : estimator
+        A network of this package with a target, a pipeline that ends in one, or a
+        search over one. It is cloned. The twins of a search are those of its estimator
+        as it was given.
+    X : array-like of shape (n_samples, n_features)
+        Features, or what the network takes.
+    y : array-like of shape (n_samples,) or (n_samples, n_targets)
+        Target, or labels.
+    cv : int, cross-validation generator or iterable, default=5
+        Folds, see `sklearn.model_selection.check_cv`. Those of a number are shuffled,
+        always alike, since curves and tables often come sorted.
+    scoring : str, callable, list, tuple or dict, default=None
+        As in `sklearn.model_selection.cross_validate`; None is R2, for classifiers the
+        accuracy. A score that a model cannot give, such as one of probabilities of a
+        kernel machine, is nan, with a warning.
+    models : list of str, default=None
+        Which of "network", "lazy twin", "trained kernel", "rich limit", "kernel
+        machine" and "linear" to compare; None is all of them.
+    n_jobs : int, default=None
+        Fits in parallel, see `joblib.Parallel`.
+
+    Returns
+    -------
+    pandas.DataFrame or dict
+        With a row for each model, named by the index: ``mean_test_score`` and
+        ``std_test_score`` over the folds (with the names of several scores in place of
+        ``score``), ``mean_fit_time`` and ``mean_score_time`` in seconds, and where they
+        mean something ``richness`` and ``kernel_change``. Without pandas a dict of
+        arrays, the names under "model".
+
+    Raises
+    ------
+    TypeError
+        If the estimator has no tangent kernel.
+    ValueError
+        If ``models`` names one that does not exist.
+
+    See Also
+    --------
+    TangentKernelRidge : The twins by themselves.
+    InitScaleSearchCV : A network tuned over its scale, to compare in its stead.
+
+    Notes
+    -----
+    The rich limit interpolates: on noisy data a network that is stopped early is
+    better. It needs separable classes, else its score is nan. The radial kernel machine
+    and the linear models see standardised columns, or indicators of labels. Each
+    "trained kernel" trains the network six times: once a fold of its own, and once on
+    all of the training part.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skregimes import DiagonalNetRegressor, compare_regimes
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(60, 100))
+    >>> y = X[:, :3].sum(axis=1) + 0.1 * rng.normal(size=60)
+    >>> table = compare_regimes(
+    ...     DiagonalNetRegressor(0.01), X, y, models=["network", "lazy twin", "linear"]
+    ... )
+    >>> table[["mean_test_score", "richness"]].round(2)
+                          mean_test_score  richness
+    model
+    DiagonalNetRegressor             0.99      0.88
+    lazy twin                        0.21      0.00
+    ridge                            0.23       NaN
+    lasso                            0.99       NaN
+    """
+    X, y = as_array(X), as_array(y)
+    wrap, network = _take_apart(estimator)
+    chosen = _candidates(estimator, wrap, network, y, models)
+    classifier = is_classifier(estimator)
+    splitter = check_cv(shuffled_folds(cv, classifier), y, classifier=classifier)
+    splits = list(splitter.split(X, y))
+    rows = []
+    for model in chosen.values():
+        found = cross_validate(
+            clone(model),
+            X,
+            y,
+            cv=splits,
+            scoring=scoring,
+            n_jobs=n_jobs,
+            return_estimator=True,
+        )
+        rows.append(_row(found))
+    return _table(list(chosen), rows)
+
+
+def _take_apart(estimator):
+    """Return what puts another model in the place of the network, and the network."""
+    if isinstance(estimator, Pipeline):
+        wrap, network = _take_apart(estimator[-1])
+        name = estimator.steps[-1][0]
+        rebuilt = lambda model: Pipeline([*estimator.steps[:-1], (name, wrap(model))])
+        return rebuilt, network
+    inner = getattr(estimator, "estimator", None)
+    if inner is not None:
+        return _take_apart(inner)
+    return lambda model: model, estimator
+
+
+def _candidates(estimator, wrap, network, y, models):
+    """Return the models to compare, by name."""
+    models = _MODELS if models is None else models
+    unknown = set(models) - set(_MODELS)
+    if isinstance(models, str) or unknown:
+        raise ValueError(
+            f"models must be a list of some of {', '.join(_MODELS)}; got {models!r}."
+        )
+    TangentKernelRidge(network)._check_options()
+    found = {}
+    if "network" in models:
+        found[type(network).__name__] = estimator
+    for name, at in (("lazy twin", "init"), ("trained kernel", "end")):
+        if name in models:
+            folds = shuffled_folds(5, is_classifier(network))
+            twin = TangentKernelRidge(network, at=at, alpha="cv", cv=folds)
+            found[name] = wrap(twin)
+    limit = rich_limit(network, y) if "rich limit" in models else None
+    if limit is not None:
+        found[f"rich limit: {limit[0]}"] = wrap(limit[1])
+    if "kernel machine" in models:
+        name, machine = kernel_machine(network)
+        found[name] = wrap(machine)
+    if "linear" in models:
+        plain = linear_models(network, y)
+        found |= {name: wrap(model) for name, model in plain.items()}
+    return found
+
+
+def _row(found):
+    """Return the entries of a model's row."""
+    row = {}
+    for key, values in found.items():
+        if key.startswith("test_"):
+            row[f"mean_{key}"], row[f"std_{key}"] = np.mean(values), np.std(values)
+    for name in ("fit_time", "score_time"):
+        row[f"mean_{name}"] = np.mean(found[name])
+    fits = [network_of(fit) for fit in found["estimator"]]
+    for name in ("richness", "kernel_change"):
+        row[name] = np.mean([_regime(fit, f"{name}_") for fit in fits])
+    return row
+
+
+def _regime(fit, name):
+    """Return the richness or the kernel change behind a fit, nan if there is none."""
+    if isinstance(fit, TangentKernelRidge):
+        if fit.at == "init":
+            return 0.0
+        return np.mean([np.mean(getattr(net, name)) for net in fit.networks_])
+    return np.mean(getattr(fit, name, np.nan))
+
+
+def _table(names, rows):
+    """Return the rows as a frame if there is pandas, else as a dict of columns."""
+    columns = {key: np.array([row[key] for row in rows]) for key in rows[0]}
+    try:
+        import pandas as pd
+    except ImportError:
+        return {"model": np.array(names), **columns}
+    return pd.DataFrame(columns, index=pd.Index(names, name="model"))
