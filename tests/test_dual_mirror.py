@@ -299,6 +299,16 @@ def test_the_flow_stops_at_the_time():
     assert (path.status, len(path.time)) == ("time", 1)
 
 
+def test_the_flow_stops_at_a_time_that_a_step_lands_on():
+    X, y, _ = table()
+    path = follow(X, y, DiagonalPotential(2, -1.0), max_time=3.0, tol=0.0)
+    for end in path.time[[3, len(path.time) // 2]]:
+        for near in (end * (1 - 1e-15), end, end * (1 + 1e-15)):
+            again = follow(X, y, DiagonalPotential(2, -1.0), max_time=near, tol=0.0)
+            assert again.status == "time"
+            assert again.time[-1] == pytest.approx(near, rel=1e-15)
+
+
 def test_the_flow_stops_after_max_iter_steps():
     X, y, _ = table()
     path = follow(X, y, DiagonalPotential(2, -1.0), max_iter=5)

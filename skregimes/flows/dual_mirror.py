@@ -271,6 +271,7 @@ def dual_mirror_flow(
     end = per_problem(max_time) * scale
     h = 0.01 * per_problem(unit) * scale
     h = np.minimum(h, np.where(end > 0, end, h))
+    near = np.where(np.isfinite(end), 1e-14 * end, 0.0)
 
     # State of the problems still running; ``alive`` maps them to their numbers.
     alive = np.arange(n_problems)
@@ -304,8 +305,10 @@ def dual_mirror_flow(
             N = None if N is None else N[running]
         if len(alive) == 0:
             break
-        h = np.minimum(h, end[alive] - time)
-        last = h >= end[alive] - time
+        # A rest that rounding might leave is no step of its own.
+        rest = end[alive] - time
+        last = h >= rest - near[alive]
+        h = np.where(last, rest, h)
         try:
             with np.errstate(all="ignore"):
                 new, error = now.step(dual, A, h, field)
