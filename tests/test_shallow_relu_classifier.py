@@ -20,9 +20,14 @@ from skregimes.limits.margins import Margins
 SHORT = {"n_hidden": 12, "early_stopping": False, "max_time": 5.0, "random_state": 0}
 
 
+@parametrize_with_checks([ShallowReLUClassifier(n_hidden=8, max_time=1.0, rtol=1e-2)])
+def test_scikit_learn(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
 @parametrize_with_checks(
     [
-        ShallowReLUClassifier(n_hidden=8, max_time=1.0, rtol=1e-2),
         ShallowReLUClassifier(
             0.1, n_hidden=4, loss="exponential", early_stopping=True, max_time=0.1,
             validation_fraction=0.5, rtol=1e-2, skip_connection=True,
@@ -33,7 +38,7 @@ SHORT = {"n_hidden": 12, "early_stopping": False, "max_time": 5.0, "random_state
         ),
     ]
 )  # fmt: skip
-def test_scikit_learn(estimator, check):
+def test_scikit_learn_otherwise(estimator, check):
     check(estimator)
 
 
