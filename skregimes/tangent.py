@@ -8,6 +8,7 @@ from numbers import Integral, Real
 import numpy as np
 from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
+from sklearn.callback import CallbackSupportMixin
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_array, check_random_state, get_tags, indexable
@@ -39,7 +40,7 @@ _NEEDED = ("tangent_kernel", "staged_predict")
 _ALPHAS = np.logspace(-10, 3, 27)
 
 
-class TangentKernelRidge(MetaEstimatorMixin, BaseEstimator):
+class TangentKernelRidge(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
     r"""Kernel ridge in the tangent kernel of an estimator's network: its lazy twin.
 
     A network that moves its function but not its features, because it is wide or starts
@@ -120,7 +121,7 @@ class TangentKernelRidge(MetaEstimatorMixin, BaseEstimator):
         The labels; only of classifiers.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, if X had names that are all strings.
 
     See Also
@@ -210,10 +211,18 @@ class TangentKernelRidge(MetaEstimatorMixin, BaseEstimator):
         """
         self._check_options()
         X, y, sample_weight = indexable(as_array(X), as_array(y), sample_weight)
-        twin = _Twin.build(self, X, y, sample_weight)
+        splits = []
+        if self.alpha == "cv":
+            splitter = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
+            splits = list(splitter.split(X, y))
+        watch = _Watch(
+            self, X, y, self._init_callback_context(max_subtasks=1 + len(splits))
+        )
+        watch.context.call_on_fit_task_begin(**watch.shown)
+        twin = _Twin.build(self, X, y, sample_weight, watch.task("all samples"))
         found = {}
         if self.alpha == "cv":
-            found = self._choose(twin, X, y, sample_weight)
+            found = self._choose(twin, X, y, sample_weight, splits, watch)
         alpha = float(found.get("alpha_", self.alpha))
         dual, coef, df = (each[0] for each in twin.solve([alpha]))
         residual = twin.rest - twin.fitted(dual, coef)
@@ -236,6 +245,7 @@ class TangentKernelRidge(MetaEstimatorMixin, BaseEstimator):
         for name in ("alphas_", "cv_errors_"):
             vars(self).pop(name, None)
         vars(self).update(found)
+        watch.context.call_on_fit_task_end(**watch.shown)
         return self
 
     def _check_options(self):
@@ -279,12 +289,11 @@ class TangentKernelRidge(MetaEstimatorMixin, BaseEstimator):
 
     # -- choosing the penalty ------------------------------------------------------
 
-    def _choose(self, twin, X, y, sample_weight):
+    def _choose(self, twin, X, y, sample_weight, splits, watch):
         """Return the best penalty by cross-validation, and all errors."""
-        splitter = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         folds = Parallel(n_jobs=self.n_jobs)(
-            delayed(_fold_errors)(self, X, y, sample_weight, train, test)
-            for train, test in splitter.split(X, y)
+            delayed(_fold_errors)(self, X, y, sample_weight, *split, watch.task("fold"))
+            for split in splits
         )
         errors, size = (np.array(column) for column in zip(*folds, strict=True))
         alphas = self._penalties(twin)
@@ -417,8 +426,8 @@ class _Twin:
         self.problems = _problems(kernel, rest, columns, np.sqrt(weight))
 
     @classmethod
-    def build(cls, model, X, y, sample_weight):
-        starts, networks = _fit_networks(model, X, y, sample_weight)
+    def build(cls, model, X, y, sample_weight, task):
+        starts, networks = _fit_networks(model, X, y, sample_weight, task)
         weight = check_sample_weight(
             sample_weight, np.empty(num_samples(X)), dtype=np.float64
         )
@@ -489,10 +498,10 @@ def _apply(kernel, dual):
     return np.einsum("klij,...jl->...ik", kernel, dual)
 
 
-def _fold_errors(model, X, y, sample_weight, train, test):
+def _fold_errors(model, X, y, sample_weight, train, test, task):
     """Return the mean squared error of each penalty on a fold, and the fold's size."""
     weight = None if sample_weight is None else take(sample_weight, train)
-    twin = _Twin.build(model, take(X, train), take(y, train), weight)
+    twin = _Twin.build(model, take(X, train), take(y, train), weight, task)
     dual, coef, _ = twin.solve(model._penalties(twin))
     held_out, columns = take(X, test), _free_columns(twin.starts[0], take(X, test))
     start = _start_values(twin.starts, held_out, model._infinite)
@@ -508,8 +517,22 @@ def _fold_errors(model, X, y, sample_weight, train, test):
     return squares @ size / np.sum(size), np.sum(size)
 
 
-def _fit_networks(model, X, y, sample_weight):
+class _Watch:
+    """Tells callbacks of the training sets that a fit works on."""
+
+    def __init__(self, model, X, y, context):
+        self.shown = {"estimator": model, "X": X, "y": y}
+        self.context = context
+        self.n_trained = int(model.n_seeds) if model.at == "end" else 0
+
+    def task(self, name):
+        """Return the task of a training set; networks to be trained are its parts."""
+        return self.context.subcontext(name, max_subtasks=self.n_trained)
+
+
+def _fit_networks(model, X, y, sample_weight, task):
     """Return the networks at their start, and those whose kernel is asked for."""
+    shown = {"estimator": model, "X": X, "y": y}
     fit_params = {}
     if sample_weight is not None:
         if not has_fit_parameter(model.estimator, "sample_weight"):
@@ -517,11 +540,21 @@ def _fit_networks(model, X, y, sample_weight):
                 f"{type(model.estimator).__name__} takes no sample_weight."
             )
         fit_params["sample_weight"] = sample_weight
+        shown["metadata"] = fit_params
+    task.call_on_fit_task_begin(**shown)
     drawn = _draws(model.estimator, 1 if model._infinite else int(model.n_seeds))
     starts = [at_start(each).fit(X, y, **fit_params) for each in drawn]
-    if model.at == "init":
-        return starts, starts
-    return starts, [clone(each).fit(X, y, **fit_params) for each in drawn]
+    networks = starts
+    if model.at == "end":
+        networks = [clone(each) for each in drawn]
+        for each in networks:
+            part = task.subcontext("network")
+            with part.propagate_callback_context(each):
+                part.call_on_fit_task_begin(**shown)
+                each.fit(X, y, **fit_params)
+            part.call_on_fit_task_end(**shown)
+    task.call_on_fit_task_end(**shown)
+    return starts, networks
 
 
 def _draws(estimator, n_seeds):

@@ -504,3 +504,43 @@ def test_pickled_it_answers_alike():
     text = pickle.dumps(twin)
     assert b"torch" not in text
     assert_array_equal(pickle.loads(text).predict(new), twin.predict(new))
+
+
+# -- callbacks -------------------------------------------------------------------------
+
+
+class Counter:
+    """Counts tasks, of the twin and of the networks that it trains."""
+
+    max_propagation_depth = None
+
+    def __init__(self):
+        self.begun, self.ended = [], []
+
+    def setup(self, estimator, context):
+        pass
+
+    def teardown(self, estimator, context):
+        pass
+
+    def on_fit_task_begin(self, estimator, context):
+        self.begun.append((context.estimator_name, context.task_name))
+
+    def on_fit_task_end(self, estimator, context):
+        self.ended.append((context.estimator_name, context.task_name))
+
+
+@pytest.mark.parametrize("at", ["init", "end"])
+def test_callbacks_see_training_sets_and_networks(at):
+    X, y, new = table(20, 4)
+    counter = Counter()
+    twin = TangentKernelRidge(DiagonalNetRegressor(), at=at, alpha="cv", cv=3)
+    wanted = clone(twin).fit(X, y).predict(new)
+    twin.set_callbacks(counter).fit(X, y)
+    assert_array_equal(twin.predict(new), wanted)
+    assert sorted(counter.begun) == sorted(counter.ended)
+    name = "TangentKernelRidge"
+    assert counter.begun.count((name, "fold")) == 3
+    assert counter.begun.count((name, "all samples")) == 1
+    fits = [task for task in counter.begun if task == ("DiagonalNetRegressor", "fit")]
+    assert len(fits) == (4 if at == "end" else 0)
