@@ -10,7 +10,7 @@ PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install -q
 INSTALLED := .venv/.installed
 BENCH_INSTALLED := .venv/.bench-installed
-PICTURE := docs/_static/quickstart.png
+PICTURES := docs/_static/regime_picture.png docs/_static/quickstart.png
 
 # Pictures go to files, and scikit-learn's array API checks are not skipped.
 export MPLBACKEND = Agg
@@ -20,10 +20,10 @@ export SCIPY_ARRAY_API = 1
 .PHONY: help install demo test test-slow docs lint types bench clean
 
 help:
-	@echo "make demo       install, run the quickstart on real data, save its picture"
+	@echo "make demo       install, draw the pictures of the README"
 	@echo "make test       the tests (minutes)"
 	@echo "make test-slow  the tests that take longer"
-	@echo "make docs       the documentation, in docs/_build/html; checks public docstrings"
+	@echo "make docs       the documentation, in docs/_build/html; checks docstrings, links"
 	@echo "make lint       formatting, lint, spelling"
 	@echo "make types      mypy"
 	@echo "make bench      the benchmarks against named peers"
@@ -47,8 +47,9 @@ $(BENCH_INSTALLED): $(INSTALLED)
 	@touch $@
 
 demo: $(INSTALLED)
+	$(PY) examples/plot_regime_picture.py
 	$(PY) examples/plot_quickstart.py
-	@test -f $(PICTURE) && echo "Picture saved in $(PICTURE)"
+	@ls $(PICTURES)
 
 # One thread a process: small arrays do not profit from more, and two can be in each
 # other's way.
@@ -62,6 +63,7 @@ test-slow: $(INSTALLED)
 
 docs: $(INSTALLED)
 	$(PY) -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	$(PY) docs/check_site.py docs/_build/html
 	@echo "Open docs/_build/html/index.html"
 
 lint: $(INSTALLED)

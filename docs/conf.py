@@ -49,6 +49,8 @@ numpydoc_validation_checks = {
     "PR10",
     "RT01",
 }
+# These docstrings are scikit-learn's.
+numpydoc_validation_exclude = {r"Kernel\.(clone_with_theta|set_params)$"}
 
 html_theme = "pydata_sphinx_theme"
 html_title = "skregimes"
@@ -56,7 +58,9 @@ html_static_path = ["_static"]
 html_css_files = ["custom.css"]
 html_show_sourcelink = False
 # Pages without subpages have nothing to show there.
-html_sidebars = {"getting_started": [], "extending": [], "changelog": []}
+html_sidebars = {
+    name: [] for name in ("getting_started", "researchers", "extending", "changelog")
+}
 html_theme_options = {"show_prev_next": False, "navigation_with_keys": False}
 
 sphinx_gallery_conf = {

@@ -25,22 +25,3 @@ def test_a_backend_changes_nothing(which, backend):
         spread.set_params(n_jobs=2).fit(X, y)
     scores = [s.cv_results_["mean_test_score"] for s in (alone.fit(X, y), spread)]
     np.testing.assert_allclose(*scores, rtol=1e-9)
-
-
-@pytest.mark.filterwarnings("ignore")  # of distributed's own imports
-def test_dask_changes_nothing():
-    distributed = pytest.importorskip("distributed")
-    alone, spread = next(searches()).fit(X, y), next(searches())
-    with (
-        distributed.LocalCluster(
-            n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
-        ) as cluster,
-        distributed.Client(cluster),
-        parallel_config(backend="dask"),
-    ):
-        spread.set_params(n_jobs=2).fit(X, y)
-    np.testing.assert_allclose(
-        alone.cv_results_["mean_test_score"],
-        spread.cv_results_["mean_test_score"],
-        rtol=1e-9,
-    )

@@ -62,6 +62,24 @@ class Trajectory:
         Intercepts.
     jumps : bool, default=False
         Whether the path is constant from one point to the next.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skregimes import DiagonalNetRegressor
+    >>> X, y = np.array([[2.0, 0.0, 1.0], [0.0, 1.0, 1.0]]), [4.0, 1.0]
+    >>> model = DiagonalNetRegressor(
+    ...     1e-3,
+    ...     units="paper",
+    ...     fit_intercept=False,
+    ...     early_stopping=False,
+    ...     solver="dual_mirror",
+    ... ).fit(X, y)
+    >>> path = model.trajectory_
+    >>> coef, _ = path.at([4.0, 40.0])
+    >>> coef.round(2)
+    array([[1.63, 0.  , 0.77],
+           [1.5 , 0.  , 1.  ]])
     """
 
     time: np.ndarray
@@ -139,6 +157,17 @@ class ClassifierTrajectory:
         Coefficients, in the units of the data that the flow was given.
     intercept : ndarray of shape (n_points, n_outputs)
         Intercepts.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skregimes import DiagonalNetClassifier
+    >>> X = np.array([[2.0, 1.0], [1.0, 3.0], [-2.0, -1.0]])
+    >>> model = DiagonalNetClassifier(early_stopping=False, log_loss_tol=-1e3)
+    >>> path = model.fit(X, ["b", "b", "a"]).trajectory_
+    >>> coef = path.at_log_loss([-10.0, -1e3])[0]
+    >>> coef.shape
+    (2, 1, 2)
     """
 
     log_time: np.ndarray

@@ -80,6 +80,12 @@ def paper_to_relative(alpha, scale_unit, depth):
     -------
     float or ndarray
         ``alpha**depth / scale_unit``, the inverse of `relative_to_paper`.
+
+    Examples
+    --------
+    >>> from skregimes.flows.units import paper_to_relative
+    >>> print(f"{paper_to_relative(0.05, 0.025, depth=2):.2f}")
+    0.10
     """
     return np.exp(depth * np.log(alpha) - np.log(scale_unit))
 

@@ -36,6 +36,16 @@ class GreedyPoint:
         Where gradient flow of a factorization of that width comes to rest.
     loss : float
         ``sum_n (<A_n, matrix> - y_n)**2 / 2``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skregimes.limits import greedy_low_rank_path
+    >>> point = greedy_low_rank_path(np.diag([3.0, 2.0, 1.0]))[1]
+    >>> point.matrix.round(3) + 0.0
+    array([[3., 0., 0.],
+           [0., 0., 0.],
+           [0., 0., 0.]])
     """
 
     rank: int

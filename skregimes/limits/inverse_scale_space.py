@@ -42,6 +42,18 @@ class InverseScaleSpacePath:
     horizon : float
         End of the last piece: ``inf`` once the flow has come to rest, otherwise the
         first breakpoint that was not computed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skregimes.limits import inverse_scale_space
+    >>> path = inverse_scale_space(np.eye(3), [2.0, -1.0, 0.0])
+    >>> path.coefs + 0.0
+    array([[ 0.,  0.,  0.],
+           [ 2.,  0.,  0.],
+           [ 2., -1.,  0.]])
+    >>> float(path.horizon)
+    inf
     """
 
     times: np.ndarray

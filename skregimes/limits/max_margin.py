@@ -43,6 +43,17 @@ class MaxMargin:
         As passed.
     classes : ndarray of shape (n_classes,)
         Labels in sorted order; scores are positive for the second of two.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skregimes.limits import max_margin
+    >>> X = np.array([[2.0, 1.0], [1.0, 3.0], [-2.0, -1.0]])
+    >>> separator = max_margin(X, [1, 1, -1], norm="l1", fit_intercept=False)
+    >>> round(separator.value, 4)
+    0.6
+    >>> float(np.min(X @ separator.coef * [1, 1, -1]).round(4))
+    1.0
     """
 
     coef: np.ndarray

@@ -38,6 +38,17 @@ class NuclearNormSolution:
         Iterations, of one symmetric eigendecomposition each.
     converged : bool
         Whether `gap` is at most ``tol``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skregimes.limits import min_nuclear_norm
+    >>> table = [[4.0, 2.0, np.nan], [2.0, np.nan, 1.0], [np.nan, 1.0, 1.0]]
+    >>> solution = min_nuclear_norm(table)
+    >>> round(solution.norm, 3)
+    6.0
+    >>> solution.converged and solution.gap < 1e-3
+    True
     """
 
     matrix: np.ndarray

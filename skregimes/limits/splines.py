@@ -69,6 +69,15 @@ class CurvatureSpline:
         Curvature weight.
     panels : ndarray
         Where zeta is integrated piece by piece.
+
+    Examples
+    --------
+    >>> from skregimes.limits import curvature_spline
+    >>> spline = curvature_spline([0.0, 1.0, 2.0], [0.0, 1.0, 0.0])
+    >>> spline.dual.round(4)
+    array([ 0., -3.,  0.])
+    >>> round(spline.penalty, 4)
+    6.0
     """
 
     knots: np.ndarray
@@ -456,6 +465,14 @@ class PolyharmonicSpline:
         samples lie in the unit ball.
     interpolator : scipy.interpolate.RBFInterpolator
         In the coordinates of that basis.
+
+    Examples
+    --------
+    >>> from skregimes.limits import polyharmonic_limit
+    >>> X = [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
+    >>> spline = polyharmonic_limit(X, [0.0, 1.0, 1.0, 2.0])
+    >>> spline([[0.5, 0.25]]).round(4)
+    array([0.75])
     """
 
     center: np.ndarray
@@ -548,6 +565,13 @@ class LinearSpline:
         Ascending.
     values : ndarray of shape (n_knots,)
         The function there.
+
+    Examples
+    --------
+    >>> from skregimes.limits import linear_spline
+    >>> spline = linear_spline([0.0, 1.0, 2.0], [0.0, 1.0, 0.0])
+    >>> spline.slope_changes
+    array([-2.])
     """
 
     knots: np.ndarray

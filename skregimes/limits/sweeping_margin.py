@@ -34,6 +34,15 @@ class SweepingMargin:
         Multipliers of the margins. They never decrease as mu falls.
     classes : ndarray of shape (n_classes,)
         Labels in sorted order; scores are positive for the second of two.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skregimes.limits import sweeping_margin
+    >>> X = np.array([[2.0, 1.0, 0.0], [1.0, -1.0, 1.0], [-1.0, -2.0, 0.5]])
+    >>> sweep = sweeping_margin(X, [1, 1, 0], [10.0, 1e-6])
+    >>> bool(np.all(sweep.dual[1] >= sweep.dual[0]))
+    True
     """
 
     mu: float | np.ndarray

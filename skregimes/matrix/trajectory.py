@@ -27,6 +27,16 @@ class FactorTrajectory:
         Whether the product of the start is subtracted.
     rank : int, default=None
         Number of singular values of the matrix that are kept; None is all.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skregimes import MatrixFactorizer
+    >>> X = np.diag([3.0, 1.0])
+    >>> model = MatrixFactorizer(center=None, early_stopping=False, random_state=0)
+    >>> path = model.fit(X).trajectory_
+    >>> path.singular_values[-1].round(3)
+    array([3., 1.])
     """
 
     time: np.ndarray
