@@ -6,9 +6,12 @@ from benchmarks import (
     bench_classifier,
     bench_curves,
     bench_diagonal,
+    bench_kernels,
     bench_matrix,
     bench_real,
     bench_shallow_relu,
+    bench_tangent,
+    bench_which_regime,
 )
 
 for benchmark in (
@@ -18,6 +21,9 @@ for benchmark in (
     bench_curves,
     bench_matrix,
     bench_classifier,
+    bench_kernels,
+    bench_tangent,
+    bench_which_regime,
 ):
     print(f"\n## {benchmark.__name__}\n")
     benchmark.main(sys.argv[1:])
