@@ -6,7 +6,7 @@ from scipy.ndimage import distance_transform_edt
 
 from skregimes._base import regime
 
-__all__ = ["edges", "halo", "levels_of", "name_regions"]
+__all__ = ["Grid", "edges", "halo", "levels_of", "name_regions"]
 
 # Pixels a side of a map, and the share of them that the name of a regime needs.
 _PIXELS = 101
@@ -37,23 +37,53 @@ def halo():
     return [withStroke(linewidth=3, foreground="w")]
 
 
-def name_regions(ax, scales, heights, richness):
+class Grid:
+    """A finer grid, on which values are linear along the axes as they are drawn.
+
+    Contours would be linear between the values of a logarithmic axis themselves.
+
+    Parameters
+    ----------
+    scales, heights : ndarray
+        Places of the values; those of the scales are logarithmic.
+    log_heights : bool
+        Whether those of the heights are.
+    """
+
+    def __init__(self, scales, heights, log_heights):
+        self.log_heights = log_heights
+        self.coarse = np.log(heights) if log_heights else heights, np.log(scales)
+        self.fine = tuple(
+            np.union1d(each, np.linspace(each[0], each[-1], _PIXELS))
+            for each in self.coarse
+        )
+
+    @property
+    def axes(self):
+        """Scales and heights of the grid."""
+        heights, scales = self.fine
+        return np.exp(scales), np.exp(heights) if self.log_heights else heights
+
+    def values(self, shown):
+        """Return values (n_heights, n_scales) on the grid."""
+        places = np.meshgrid(*self.fine, indexing="ij")
+        found = RegularGridInterpolator(self.coarse, shown)(tuple(places))
+        return np.ma.masked_invalid(found)
+
+
+def name_regions(ax, grid, richness):
     """Write the name of each regime where its region is widest."""
-    logs = np.log(scales), np.log(heights) if ax.get_yscale() == "log" else heights
-    fine = [np.linspace(each[0], each[-1], _PIXELS) for each in logs]
-    places = np.meshgrid(*fine, indexing="ij")
-    found = RegularGridInterpolator(logs, richness.T)(tuple(places))
-    names = np.where(np.isnan(found), "", regime(found))
+    scales, heights = grid.axes
+    names = np.where(np.ma.getmaskarray(richness), "", regime(richness.filled(0)))
     texts = []
     for name in ("kernel", "transition", "rich"):
         mask = names == name
         depth = distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
-        if depth.max() < _ROOM * _PIXELS:
+        if depth.max() < _ROOM * min(names.shape):
             continue
         # Of places as good as the best the one in the middle.
         best = np.argwhere(depth >= 0.95 * depth.max())
-        i, j = best[len(best) // 2]
-        x, y = np.exp(fine[0][i]), fine[1][j]
-        y = np.exp(y) if ax.get_yscale() == "log" else y
-        texts.append(ax.text(x, y, name, ha="center", va="center", weight="bold"))
+        j, i = best[len(best) // 2]
+        place = scales[i], heights[j]
+        texts.append(ax.text(*place, name, ha="center", va="center", weight="bold"))
     return texts

@@ -12,7 +12,7 @@ from skregimes.inspection._display import (
     scale_label,
     time_label,
 )
-from skregimes.inspection._map import edges, halo, levels_of, name_regions
+from skregimes.inspection._map import Grid, edges, halo, levels_of, name_regions
 from skregimes.inspection._results import (
     Results,
     cv_results,
@@ -364,22 +364,19 @@ default=None
             ax.set_yticks(heights, [f"{height:g}" for height in heights])
             ax.set_yticks([], minor=True)
         levels, extend = levels_of(shown, value)
-        grid = self.init_scales, heights, np.ma.masked_invalid(shown)
-        self.image_ = ax.contourf(*grid, levels, cmap=cmap, extend=extend)
+        grid = Grid(self.init_scales, heights, ax.get_yscale() == "log")
+        self.image_ = ax.contourf(
+            *grid.axes, grid.values(shown), levels, cmap=cmap, extend=extend
+        )
         if self.richness is not None:
-            known = np.ma.masked_invalid(self.richness.T)
+            known = grid.values(self.richness.T)
             glow = halo()
             self.contours_ = ax.contour(
-                self.init_scales,
-                heights,
-                known,
-                BORDERS,
-                colors="k",
-                linestyles=["--", "-"],
+                *grid.axes, known, BORDERS, colors="k", linestyles=["--", "-"],
                 linewidths=1.5,
-            )
+            )  # fmt: skip
             self.contours_.set_path_effects(glow)
-            self.names_ = name_regions(ax, self.init_scales, heights, self.richness.T)
+            self.names_ = name_regions(ax, grid, known)
             for text in [*ax.clabel(self.contours_, fontsize="small"), *self.names_]:
                 text.set_path_effects(glow)
         rows = np.flatnonzero(np.any(np.isfinite(shown), axis=1))
