@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.ensemble import BaggingRegressor
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, KFold, cross_validate
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from skregimes import (
     DiagonalNetClassifier,
     DiagonalNetRegressor,
+    DiagonalNetRegressorCV,
     InitScaleSearchCV,
     MatrixCompletionRegressor,
     MatrixSensingRegressor,
@@ -146,30 +148,30 @@ def test_the_rich_limit_of_a_diagonal_network_is_near_its_end():
     # Depth 2 comes near as slowly as a logarithm.
     for options, atol in (({}, 0.1), ({"depth": 3, "init_shape": shape}, 1e-3)):
         net = DiagonalNetRegressor(1e-12, early_stopping=False, **options)
-        name, model = rich_limit(net, y)
+        name, model = rich_limit(net, 40, y)
         assert name == "least l1 norm"
         assert_allclose(model.fit(X, y).predict(X), y)
         assert_allclose(model.predict(X[::-1]), net.fit(X, y).predict(X[::-1]))
         coef = model[-1].coef_ / model[0].scale_
         assert_allclose(coef, net.coef_, atol=atol)
-    two = rich_limit(net, np.c_[y, -y])[1].fit(X, np.c_[y, -y])
+    two = rich_limit(net, 40, np.c_[y, -y])[1].fit(X, np.c_[y, -y])
     assert_allclose(two.predict(X), np.c_[y, -y])
 
 
 def test_rich_limits_are_those_of_the_limits():
     X, y = sparse(20, 40)
     plain = DiagonalNetRegressor(units="paper", fit_intercept=False)
-    coef = rich_limit(plain, y)[1].fit(X, y)[-1].coef_
+    coef = rich_limit(plain, 40, y)[1].fit(X, y)[-1].coef_
     assert_allclose(coef, min_l1_norm(X, y), atol=1e-10)
     codes = (y > 0).astype(int)
     plain = DiagonalNetClassifier(units="paper")
-    model = rich_limit(plain, codes)[1].fit(X, codes)
+    model = rich_limit(plain, 40, codes)[1].fit(X, codes)
     wanted = max_margin(X, codes, norm="l1", fit_intercept=True)
     scores = X @ np.ravel(wanted.coef) + wanted.intercept
     assert_allclose(model.decision_function(X), np.ravel(scores), atol=1e-6)
     assert_array_equal(model.predict(X), codes)
     x = X[:, :1]
-    name, model = rich_limit(ShallowReLURegressor(), y)
+    name, model = rich_limit(ShallowReLURegressor(), 1, y)
     assert name == "linear spline"
     assert_allclose(
         model.fit(x, y).predict(x + 0.01), linear_spline(x[:, 0], y)(x[:, 0] + 0.01)
@@ -182,7 +184,7 @@ def test_rich_limits_of_matrices():
     pairs = np.array([(i, j) for i in range(6) for j in range(5)])
     seen = rng.permutation(30)[:24]
     net = MatrixCompletionRegressor(center=None)
-    model = rich_limit(net, truth)[1].fit(pairs[seen], truth.ravel()[seen])
+    model = rich_limit(net, 2, truth)[1].fit(pairs[seen], truth.ravel()[seen])
     holed = np.full((6, 5), np.nan)
     holed[tuple(pairs[seen].T)] = truth.ravel()[seen]
     wanted = min_nuclear_norm(holed).matrix
@@ -190,21 +192,43 @@ def test_rich_limits_of_matrices():
     assert_array_equal(model.predict([[99, 0]]), [0.0])
     A = rng.normal(size=(25, 30))
     y = A @ truth.ravel() + 3
-    model = rich_limit(MatrixSensingRegressor(shape=(6, 5)), y)[1].fit(A, y)
+    model = rich_limit(MatrixSensingRegressor(shape=(6, 5)), 30, y)[1].fit(A, y)
     assert_allclose(model.predict(A), y, atol=1e-3)
     assert_allclose(model.matrix_, truth, atol=1e-2)
 
 
 def test_some_networks_have_no_known_rich_limit():
-    assert rich_limit(DiagonalNetRegressor(depth=1), [0.0]) is None
-    assert rich_limit(ShallowReLURegressor(), [[0.0, 1.0]]) is None
+    assert rich_limit(DiagonalNetRegressor(depth=1), 1, [0.0]) is None
+    assert rich_limit(ShallowReLURegressor(), 1, [[0.0, 1.0]]) is None
+    assert rich_limit(ShallowReLURegressor(), 2, [0.0]) is None
     shaped = DiagonalNetClassifier(depth=3, init_shape=[1.0, 2.0])
-    assert rich_limit(shaped, [0, 1]) is None
+    assert rich_limit(shaped, 2, [0, 1]) is None
     X, y = sparse(20, 3)
     net = ShallowReLURegressor(n_hidden=5, max_time=1.0, early_stopping=False)
     assert (
-        compare_regimes(net, X, y, cv=2, models=["rich limit", "linear"]).shape[0] == 3
+        compare_regimes(net, X, y, cv=2, models=["rich limit", "linear"]).shape[0] == 2
     )
+
+
+def test_pipelines_may_make_features_for_the_limit():
+    X, y = sparse(20, 3)
+    X = X[:, :1]
+    net = ShallowReLURegressor(n_hidden=5, max_time=1.0, early_stopping=False)
+    both = make_pipeline(PolynomialFeatures(2, include_bias=False), net)
+    for model, count in ((net, 3), (both, 2)):
+        table = compare_regimes(model, X, y, cv=2, models=["rich limit", "linear"])
+        assert len(table) == count
+
+
+def test_classes_that_overlap_have_no_largest_margin():
+    X, _ = sparse(40, 3)
+    codes = (np.random.default_rng(0).normal(size=40) > 0).astype(int)
+    with pytest.warns(UserWarning, match="No training part has a rich limit"):
+        table = compare_regimes(
+            DiagonalNetClassifier(rtol=1e-2), X, codes, cv=2,
+            models=["network", "rich limit"],
+        )  # fmt: skip
+    assert table["mean_test_score"].isna().tolist() == [False, True]
 
 
 def test_bad_arguments():
@@ -213,8 +237,37 @@ def test_bad_arguments():
         compare_regimes(DiagonalNetRegressor(), X, y, models=["boosting"])
     with pytest.raises(ValueError, match="models must be a list"):
         compare_regimes(DiagonalNetRegressor(), X, y, models="network")
-    with pytest.raises(TypeError, match="needs an estimator with"):
+    with pytest.raises(ValueError, match="models must be a list"):
+        compare_regimes(DiagonalNetRegressor(), X, y, models=[])
+    with pytest.raises(ValueError, match="no rich limit is known"):
+        compare_regimes(DiagonalNetRegressor(depth=1), X, y, models=["rich limit"])
+    with pytest.raises(TypeError, match="needs a network"):
         compare_regimes(Ridge(), X, y)
+
+
+def test_searches_of_their_own_and_transformed_targets_are_taken_apart():
+    X, y = sparse(24, 30)
+    search = DiagonalNetRegressorCV(init_scales=[0.1], times=[3.0], cv=2, depth=3)
+    table = compare_regimes(search, X, y, cv=2, models=["network", "lazy twin"])
+    found = cross_validate(search, X, y, cv=KFold(2, shuffle=True, random_state=0))
+    row = table.loc["DiagonalNetRegressor"]
+    assert row["mean_test_score"] == pytest.approx(found["test_score"].mean())
+    logged = TransformedTargetRegressor(
+        DiagonalNetRegressor(depth=3), func=np.log, inverse_func=np.exp
+    )
+    other = compare_regimes(logged, X, np.exp(y), cv=2, models=["lazy twin"])
+    twin = TransformedTargetRegressor(
+        TangentKernelRidge(
+            DiagonalNetRegressor(depth=3), alpha="cv",
+            cv=KFold(5, shuffle=True, random_state=0),
+        ),
+        func=np.log, inverse_func=np.exp,
+    )  # fmt: skip
+    found = cross_validate(
+        twin, X, np.exp(y), cv=KFold(2, shuffle=True, random_state=0)
+    )
+    assert other["mean_test_score"].iloc[0] == pytest.approx(found["test_score"].mean())
+    assert other["richness"].iloc[0] == 0
 
 
 # -- scorers ---------------------------------------------------------------------------
@@ -248,6 +301,23 @@ def test_the_search_over_scales_knows_the_regime_at_each_time():
             net = clone(search.estimator).set_params(early_stopping=False, **params)
             wanted.append(net.fit(X[train], y[train]).richness_)
         assert found[row] == pytest.approx(np.mean(wanted), abs=0.03)
+
+
+def test_the_search_over_scales_says_that_it_does_not_know_the_kernel():
+    X, y = sparse(20, 30)
+    search = InitScaleSearchCV(
+        DiagonalNetRegressor(), init_scales=[1.0], times=[1.0], cv=2,
+        scoring=kernel_change_scorer, error_score="raise",
+    )  # fmt: skip
+    with pytest.raises(TypeError, match="use richness_scorer, or GridSearchCV"):
+        search.fit(X, y)
+
+
+def test_scorers_know_twins():
+    X, y = sparse(20, 30)
+    net = DiagonalNetRegressor()
+    for at, wanted in (("init", 0.0), ("end", net.fit(X, y).richness_)):
+        assert richness_scorer(TangentKernelRidge(net, at=at).fit(X, y)) == wanted
 
 
 def test_scorers_average_targets_and_need_a_network():

@@ -22,6 +22,7 @@ FLOORS = [
         "_offsets",
         "_samples",
         "_sklearn",
+        "_watch",
         "losses",
     },
     {"datasets", "kernels", "limits", "networks"},
@@ -31,6 +32,7 @@ FLOORS = [
     {"_classification", "_labelled"},
     {"_classifier_start", "_held_out"},
     {
+        "callbacks",
         "deep",
         "diagonal",
         "diagonal_classifier",

@@ -28,6 +28,7 @@ from skregimes import (
     MatrixSensingRegressor,
     ShallowReLUClassifier,
     ShallowReLURegressor,
+    TangentKernelRidge,
     init_scale_path,
 )
 from skregimes.diagnostics import effective_rank, effective_sparsity
@@ -156,7 +157,7 @@ def test_splines_are_scipys(net):
     looks = [(line.get_linestyle(), line.get_color()) for line in display.twin_lines_]
     names = [line.get_label() for line in display.twin_lines_]
     assert len(set(looks)) == 3
-    assert names == ["kernel limit", "linear spline", "smoothing spline"]
+    assert names == ["least curvature", "linear spline", "smoothing spline"]
 
 
 def test_a_twin_may_leave_the_picture():
@@ -543,6 +544,12 @@ def test_eigenvalues_of_the_kernel(net):
     display = SpectrumDisplay.from_estimator(net, X)
     for at, name in (("init", "at the start"), ("end", "at the end")):
         kernel = net.tangent_kernel(X, at=at)
+        # Beside what is fitted outside it.
+        columns = np.ones((len(X), 1))
+        if net.skip_connection:
+            columns = np.column_stack([X, columns])
+        away = np.eye(len(X)) - columns @ np.linalg.pinv(columns)
+        kernel = away @ kernel @ away
         values = np.linalg.eigvalsh(kernel)[::-1]
         assert_allclose(display.spectra[name], np.maximum(values, 0), atol=1e-12)
         assert_allclose(display.effective_[name], effective_rank(kernel), rtol=1e-6)
@@ -874,3 +881,10 @@ def test_bad_arguments_of_kernels(net):
         TangentKernelDisplay.from_results(np.eye(2), np.ones((2, 3)))
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         TangentKernelDisplay.from_results(np.eye(2), np.eye(3))
+
+
+def test_kernels_of_a_twin(net):
+    twin = TangentKernelRidge(net, at="end", alpha=1.0).fit(X, y)
+    display = TangentKernelDisplay.from_estimator(twin, X, y)
+    alone = TangentKernelDisplay.from_estimator(twin.networks_[0], X, y)
+    assert_allclose(display.eigenvalues_, alone.eigenvalues_)

@@ -1,5 +1,6 @@
 """Displays of paths, trajectories and maps: their data, artists and complaints."""
 
+import pickle
 import sys
 
 import matplotlib.pyplot as plt
@@ -714,3 +715,49 @@ def test_maps_refuse_what_does_not_go_together(data):
     )
     with pytest.raises(ValueError, match="value='score'"):
         display.plot(value="score")
+
+
+# -- seen by a reader ------------------------------------------------------------------
+
+
+def test_borders_of_maps_are_where_paths_have_them():
+    scales, richness = np.geomspace(0.1, 100, 4), np.array([0.95, 0.5, 0.05, 0.01])
+    display = RegimeMapDisplay(
+        init_scales=scales,
+        others=np.geomspace(0.1, 10, 9),
+        richness=np.tile(richness[:, None], 9),
+    ).plot()
+    for level, border in zip(
+        display.contours_.levels, display.contours_.get_paths(), strict=True
+    ):
+        wanted = np.interp(-level, -richness, np.log(scales))
+        # Exact but for the spacing of the finer grid.
+        assert_allclose(np.log(border.vertices[:, 0]), wanted, atol=0.03)
+
+
+def test_a_search_of_its_own_has_a_trajectory(data):
+    fit = DiagonalNetRegressorCV(init_scales=[0.1], times=[1.0, 10.0], cv=2).fit(*data)
+    assert len(TrajectoryDisplay.from_estimator(fit).log_time) > 2
+
+
+def test_labels_are_no_numbers_of_classes(data):
+    X, y = data
+    codes = np.array(["a", "b", "c"])[np.digitize(y, [-1, 1])]
+    with pytest.raises(ValueError, match="in the order of classes_"):
+        InitScalePathDisplay.from_estimator(
+            DiagonalNetClassifier(rtol=0.1), X, codes, init_scales=[0.1, 1.0],
+            target="a", panels="coefs",
+        )  # fmt: skip
+
+
+def test_idle_targets_are_refused(data):
+    search = InitScaleSearchCV(net(), init_scales=SCALES[:2], times=TIMES, cv=2)
+    search.fit(*data)
+    for display in (InitScalePathDisplay, RegimeMapDisplay):
+        with pytest.raises(ValueError, match="y_test"):
+            display.from_results(search, y_test=data[1])
+
+
+def test_drawn_displays_pickle(path_display):
+    again = pickle.loads(pickle.dumps(path_display.plot()))
+    assert_array_equal(again.init_scales, path_display.init_scales)

@@ -259,8 +259,9 @@ def test_default_penalties_are_in_units_of_the_kernel():
     X, y, new = table(30, 5)
     y = y + 3 * X[:, 0]
     twin = TangentKernelRidge(shallow(n_hidden=20), alpha="cv").fit(X, y)
-    larger = TangentKernelRidge(shallow(n_hidden=20), alpha="cv").fit(X, 1e6 * y)
-    assert_allclose(larger.predict(new), 1e6 * twin.predict(new), rtol=1e-6)
+    for size in (1e-170, 1e6):
+        sized = TangentKernelRidge(shallow(n_hidden=20), alpha="cv").fit(X, size * y)
+        assert_allclose(sized.predict(new), size * twin.predict(new), rtol=1e-6)
     assert twin.cv_errors_.shape == (len(twin.alphas_), 5)
     assert twin.alphas_[-1] / twin.alphas_[0] == pytest.approx(1e13)
 

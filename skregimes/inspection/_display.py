@@ -114,7 +114,9 @@ def make_axes(display, ax, rows, columns=1, *, figsize=None, **options):
         )
     given[0].set_axis_off()
     heights = options.pop("height_ratios", None)
-    grid = place.subgridspec(rows, columns, height_ratios=heights)
+    # Where nothing lays the figure out, labels need room.
+    room = {} if figure.get_layout_engine() else {"wspace": 0.45, "hspace": 0.45}
+    grid = place.subgridspec(rows, columns, height_ratios=heights, **room)
     return figure, _flat(grid.subplots(**options))
 
 
@@ -159,12 +161,17 @@ def shade_regimes(axes, x, richness):
     for ax in axes:
         ax.set_xlim(fine[0], fine[-1])
     # An axis of its own, above which a title finds room.
-    above = axes[0].secondary_xaxis("top")
+    above = axes[0].secondary_xaxis("top", functions=(_same, _same))
     above.set_xticks(list(middles), list(middles.values()), fontsize="small")
     above.set_xticks([], minor=True)
     above.tick_params(length=0, pad=2)
     above.spines["top"].set_visible(False)
     return bands
+
+
+def _same(x):
+    # Matplotlib's own is a lambda, with which no figure can be pickled.
+    return x
 
 
 def checked_panels(panels, known):

@@ -25,8 +25,10 @@ def fitted(estimator, X, y, **fit_params):
     try:
         check_is_fitted(estimator)
     except NotFittedError:
-        return clone(estimator).fit(X, y, **fit_params)
-    return estimator
+        known = False
+    else:
+        known = True
+    return estimator if known else clone(estimator).fit(X, y, **fit_params)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import orth
 from sklearn.base import is_classifier
 from sklearn.utils import check_array, check_consistent_length
 
@@ -16,6 +17,7 @@ __all__ = [
     "is_symmetric",
     "kernel_pair",
     "outside",
+    "projected",
     "single_kernel",
 ]
 
@@ -151,6 +153,7 @@ class SampleOrder:
 
 def outside(step, X):
     """Return the columns that an estimator fits outside its kernel, None without."""
+    step = getattr(step, "estimator", step)  # of a twin
     parts = []
     if getattr(step, "skip_connection", False):
         parts.append(X)
@@ -158,3 +161,12 @@ def outside(step, X):
     if getattr(step, "fit_intercept", getattr(step, "center", None) is not None):
         parts.append(np.ones((len(X), 1)))
     return np.column_stack(parts).astype(float) if parts else None
+
+
+def projected(K, columns):
+    """Return a kernel without what columns, fitted outside it, explain."""
+    if columns is None:
+        return K
+    basis = orth(columns)
+    K = K - basis @ (basis.T @ K)
+    return K - (K @ basis) @ basis.T

@@ -25,8 +25,8 @@ def levels_of(shown, value):
 
     if value == "richness":
         return np.linspace(0, 1, 21), "neither"
-    # The worst would use up all the colours.
-    low, high = np.nanquantile(shown, 0.1), np.nanmax(shown)
+    # Bad scores would use up the colours, and what matters is near the best.
+    low, high = np.nanquantile(shown, 0.35), np.nanmax(shown)
     return MaxNLocator(15).tick_values(low, high if high > low else low + 1), "min"
 
 

@@ -43,7 +43,8 @@ def score_label(estimator, scoring):
     if scoring is None:
         if is_regressor(estimator):
             return "R²"
-        return "accuracy" if is_classifier(estimator) else "score"
+        # Of a table it is that of entries held out.
+        return "accuracy" if is_classifier(estimator) else "R² of hidden entries"
     if not isinstance(scoring, str):
         scoring = getattr(scoring, "__name__", "score")
     return {"r2": "R²"}.get(scoring, scoring.replace("_", " "))

@@ -106,8 +106,11 @@ def of_target(values, target, axis=0):
             f"to {count - 1}."
         )
     target = 0 if target is None else target
-    if not 0 <= target < count:
-        raise ValueError(f"target={target} must be from 0 to {count - 1}.")
+    if target not in range(count):
+        raise ValueError(
+            f"target={target!r} must be from 0 to {count - 1}; classes are numbered in "
+            "the order of classes_."
+        )
     return np.take(values, target, axis=axis)
 
 

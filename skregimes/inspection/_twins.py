@@ -9,7 +9,7 @@ __all__ = ["TWINS", "check_twins", "twin"]
 
 # Names in the legend.
 TWINS = {
-    "cubic": "kernel limit",
+    "cubic": "least curvature",
     "smoothing": "smoothing spline",
     "linear": "linear spline",
     "lazy": "lazy twin",

@@ -286,7 +286,7 @@ default=None
                 raise ValueError("metric is for searches; a path has no scores.")
             data = _of_path(results, X_test, y_test, time, target)
         else:
-            given = {"X_test": X_test, "time": time, "target": target}
+            given = {"X_test": X_test, "y_test": y_test, "time": time, "target": target}
             idle = [name for name, value in given.items() if value is not None]
             if idle:
                 raise ValueError(f"{', '.join(idle)}: only for an InitScalePath.")

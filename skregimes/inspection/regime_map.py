@@ -31,6 +31,8 @@ _VALUES = ("richness", "score")
 _N_SCALES = {"time": 13, "loss": 13}
 # Fewer values than these are drawn as rows, each with its numbers.
 _FEW = 5
+# How high above the middle of a row the best is marked.
+_LIFT = 0.3
 # As many values are ticks.
 _TICKS = 12
 
@@ -275,8 +277,8 @@ default=None
                 raise ValueError("metric and against are for searches.")
             data = _of_path(results, X_test, y_test, target)
         else:
-            if not (X_test is None and target is None):
-                raise ValueError("X_test and target are for an InitScalePath.")
+            if not (X_test is None and y_test is None and target is None):
+                raise ValueError("X_test, y_test and target are for an InitScalePath.")
             data = _of_search(results, metric, against)
         if units is not None:
             data["units"] = units
@@ -326,8 +328,9 @@ default=None
         heights = draw(axes[0], known[value].T, value, cmap)
         if value == "score":
             i, j = np.unravel_index(np.nanargmax(self.scores), self.scores.shape)
+            lift = _LIFT if few else 0.0  # above the number of its cell
             self.best_ = axes[0].scatter(
-                self.init_scales[i], heights[j], marker="*", s=150, color="w",
+                self.init_scales[i], heights[j] + lift, marker="*", s=150, color="w",
                 edgecolor="k", zorder=4, clip_on=False, label="best score",
             )  # fmt: skip
             # Above the map, of which it would hide a corner.

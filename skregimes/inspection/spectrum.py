@@ -10,7 +10,7 @@ from skregimes.inspection._display import (
     make_axes,
 )
 from skregimes.inspection._fitted import Innermost, fitted, scale_name
-from skregimes.inspection._kernels import kernel_pair, single_kernel
+from skregimes.inspection._kernels import kernel_pair, outside, projected, single_kernel
 from skregimes.inspection._spectra import (
     attribute,
     by_row,
@@ -150,7 +150,8 @@ class SpectrumDisplay:
         what : {"auto", "singular_values", "coef", "eigenvalues"}, default="auto"
             Singular values of the fitted matrix, sizes of the coefficients, or
             eigenvalues of the tangent kernel at the start and at the end over the
-            samples X; "auto" is the first that there is.
+            samples X, without what is fitted outside it (intercept, linear part);
+            "auto" is the first that there is.
         reference : array-like, default=None
             A matrix or coefficients to compare with, such as the truth or what was
             observed. The estimator's offsets are taken from a matrix first; holes
@@ -188,7 +189,8 @@ class SpectrumDisplay:
             if X is None:
                 raise ValueError("Eigenvalues of the kernel need samples X.")
             pair = kernel_pair(estimator, X, y, max_samples=_MOST_SAMPLES)
-            kernels = [single_kernel(kernel) for kernel in pair.kernels]
+            columns = outside(step, pair.X)
+            kernels = [projected(single_kernel(K), columns) for K in pair.kernels]
             found = dict(zip(("at the start", "at the end"), kernels, strict=True))
         elif what == "coef":
             found = by_row(name, attribute(step, "coef_"))
@@ -327,7 +329,7 @@ class SpectrumDisplay:
         marked = np.geomspace(1, count, min(count, 25)).round().astype(int) - 1
         every = {"markevery": np.unique(marked).tolist()}
         if name.startswith(_REFERENCE):
-            return _RINGS | every
+            return _RINGS
         return {**look(index, markers=True), "linewidth": 1.4, **every}
 
 

@@ -22,6 +22,7 @@ from skregimes.inspection._kernels import (
     is_symmetric,
     kernel_pair,
     outside,
+    projected,
     single_kernel,
 )
 
@@ -120,11 +121,7 @@ class TangentKernelDisplay:
     @cached_property
     def _kernels(self):
         """Both kernels without what is fitted outside them."""
-        kernels = []
-        for K in (self.K_init, self.K_end):
-            K = K - self._basis @ (self._basis.T @ K)
-            kernels.append(K - (K @ self._basis) @ self._basis.T)
-        return kernels
+        return [projected(K, self.columns) for K in (self.K_init, self.K_end)]
 
     @cached_property
     def _eigen(self):

@@ -339,7 +339,10 @@ def _end_of(step):
         return "broke off"
     if hasattr(step, "gcv_"):
         return "stopped by GCV"
-    if hasattr(step, "validation_curve_") or step.early_stopping is True:
+    if (
+        hasattr(step, "validation_curve_")
+        or getattr(step, "early_stopping", None) is True
+    ):
         return "stopped on held-out data"
     return "end of the fit"
 

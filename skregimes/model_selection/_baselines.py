@@ -20,7 +20,7 @@ from skregimes.diagonal_classifier import DiagonalNetClassifier
 from skregimes.limits import linear_spline, max_margin, min_l1_norm, min_nuclear_norm
 from skregimes.matrix import MatrixCompletionRegressor, MatrixSensingRegressor
 from skregimes.shallow_relu import ShallowReLURegressor
-from skregimes.tangent import at_start
+from skregimes.tangent._networks import at_start
 
 __all__ = ["kernel_machine", "linear_models", "rich_limit", "shuffled_folds"]
 
@@ -39,13 +39,15 @@ def shuffled_folds(cv, classifier):
     return kind(cv, shuffle=True, random_state=0)
 
 
-def rich_limit(network, y):
+def rich_limit(network, n_features, y):
     """Return a name and a model of where the flow ends from a vanishing scale, or None.
 
     Parameters
     ----------
     network : estimator
         Unfitted.
+    n_features : int
+        Number of features that it sees.
     y : array-like of shape (n_samples,) or (n_samples, n_targets)
         Target.
 
@@ -70,7 +72,8 @@ def rich_limit(network, y):
             return "least l1 norm", make_pipeline(scale, LeastL1(**plain))
         if shape is None:
             return "largest l1 margin", make_pipeline(scale, LargestMargin(**plain))
-    if isinstance(network, ShallowReLURegressor) and np.ndim(y) == 1:
+    curve = n_features == 1 and np.ndim(y) == 1
+    if isinstance(network, ShallowReLURegressor) and curve:
         return "linear spline", BrokenLine()
     if isinstance(network, MatrixCompletionRegressor | MatrixSensingRegressor):
         return "least nuclear norm", LeastNuclearNorm(network)

@@ -153,6 +153,14 @@ class _Stage:
         step, time = self._answers.step, self._answers.times[self._index]
         return of_targets(step, richness_at, np.array([time]))[0]
 
+    @property
+    def kernel_change_(self):
+        raise TypeError(
+            "InitScaleSearchCV reads all times off one flow, which records its "
+            "richness but not the change of its kernel: use richness_scorer, or "
+            "GridSearchCV over init_scale and max_time."
+        )
+
     def __sklearn_tags__(self):
         return get_tags(self._answers.estimator)
 

@@ -1,30 +1,44 @@
 """A network beside its kernels, its limit and plain models, cross-validated."""
 
+import warnings
+from typing import Any
+
 import numpy as np
 from sklearn.base import clone, is_classifier
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.model_selection import check_cv, cross_validate
 from sklearn.pipeline import Pipeline
 
 from skregimes._arrays import as_array
+from skregimes._base import FlowEstimator
+from skregimes.diagonal import DiagonalNetRegressor
+from skregimes.diagonal_classifier import DiagonalNetClassifier
 from skregimes.model_selection._baselines import (
     kernel_machine,
     linear_models,
     rich_limit,
     shuffled_folds,
 )
+from skregimes.model_selection.classifier_cv import DiagonalNetClassifierCV
+from skregimes.model_selection.diagonal_cv import DiagonalNetRegressorCV
 from skregimes.model_selection.scorers import network_of
 from skregimes.tangent import TangentKernelRidge
 
 __all__ = ["compare_regimes"]
 
+_LIMIT = "rich limit"
 _MODELS = (
     "network",
     "lazy twin",
     "trained kernel",
-    "rich limit",
+    _LIMIT,
     "kernel machine",
     "linear",
 )
+_SEARCHES: dict[type, Any] = {
+    DiagonalNetRegressorCV: DiagonalNetRegressor,
+    DiagonalNetClassifierCV: DiagonalNetClassifier,
+}
 
 
 def compare_regimes(estimator, X, y, *, cv=5, scoring=None, models=None, n_jobs=None):
@@ -78,9 +92,9 @@ def compare_regimes(estimator, X, y, *, cv=5, scoring=None, models=None, n_jobs=
     Raises
     ------
     TypeError
-        If the estimator has no tangent kernel.
+        If there is no network of this package in the estimator.
     ValueError
-        If ``models`` names one that does not exist.
+        If ``models`` names one that does not exist, or nothing is left to compare.
 
     See Also
     --------
@@ -90,7 +104,8 @@ def compare_regimes(estimator, X, y, *, cv=5, scoring=None, models=None, n_jobs=
     Notes
     -----
     The rich limit interpolates: on noisy data a network that is stopped early is
-    better. It needs separable classes, else its score is nan. The radial kernel machine
+    better. That of a classifier needs separable classes; else its row is nan, with a
+    warning. The radial kernel machine
     and the linear models see standardised columns, or indicators of labels. Each
     "trained kernel" trains the network six times: once a fold of its own, and once on
     all of the training part.
@@ -115,22 +130,35 @@ def compare_regimes(estimator, X, y, *, cv=5, scoring=None, models=None, n_jobs=
     """
     X, y = as_array(X), as_array(y)
     wrap, network = _take_apart(estimator)
-    chosen = _candidates(estimator, wrap, network, y, models)
+    chosen = _candidates(estimator, wrap, network, X, y, models)
     classifier = is_classifier(estimator)
     splitter = check_cv(shuffled_folds(cv, classifier), y, classifier=classifier)
     splits = list(splitter.split(X, y))
-    rows = []
-    for model in chosen.values():
-        found = cross_validate(
-            clone(model),
-            X,
-            y,
-            cv=splits,
-            scoring=scoring,
-            n_jobs=n_jobs,
-            return_estimator=True,
-        )
-        rows.append(_row(found))
+    rows: list[dict] = []
+    for name, model in chosen.items():
+        try:
+            found = cross_validate(
+                clone(model),
+                X,
+                y,
+                cv=splits,
+                scoring=scoring,
+                n_jobs=n_jobs,
+                return_estimator=True,
+            )
+        except ValueError as error:
+            # Where it exists is a matter of the data, such as separable classes.
+            if not name.startswith(_LIMIT):
+                raise
+            reason = str(error).strip().splitlines()[-1]
+            warnings.warn(
+                f"No training part has a {name}, so its row is nan: {reason}",
+                UserWarning,
+                stacklevel=2,
+            )
+            rows.append({})
+        else:
+            rows.append(_row(found))
     return _table(list(chosen), rows)
 
 
@@ -141,19 +169,37 @@ def _take_apart(estimator):
         name = estimator.steps[-1][0]
         rebuilt = lambda model: Pipeline([*estimator.steps[:-1], (name, wrap(model))])
         return rebuilt, network
+    if isinstance(estimator, TransformedTargetRegressor):
+        wrap, network = _take_apart(estimator.regressor)
+        params = estimator.get_params(deep=False)
+        rebuilt = lambda model: TransformedTargetRegressor(
+            **{**params, "regressor": wrap(model)}
+        )
+        return rebuilt, network
+    kind = _SEARCHES.get(type(estimator))
+    if kind is not None:
+        params, known = estimator.get_params(), kind().get_params().keys()
+        plain = {name: params[name] for name in known & params.keys()}
+        return lambda model: model, kind(**plain)
     inner = getattr(estimator, "estimator", None)
-    if inner is not None:
+    if inner is not None and not isinstance(estimator, TangentKernelRidge):
         return _take_apart(inner)
     return lambda model: model, estimator
 
 
-def _candidates(estimator, wrap, network, y, models):
+def _candidates(estimator, wrap, network, X, y, models):
     """Return the models to compare, by name."""
     models = _MODELS if models is None else models
-    unknown = set(models) - set(_MODELS)
-    if isinstance(models, str) or unknown:
+    known = not isinstance(models, str) and set(models) <= set(_MODELS)
+    if not known or not models:
         raise ValueError(
             f"models must be a list of some of {', '.join(_MODELS)}; got {models!r}."
+        )
+    if not isinstance(network, FlowEstimator):
+        raise TypeError(
+            "compare_regimes needs a network of this package, such as "
+            "ShallowReLURegressor(), a pipeline that ends in one or a search over one; "
+            f"got {estimator!r}."
         )
     TangentKernelRidge(network)._check_options()
     found = {}
@@ -164,16 +210,28 @@ def _candidates(estimator, wrap, network, y, models):
             folds = shuffled_folds(5, is_classifier(network))
             twin = TangentKernelRidge(network, at=at, alpha="cv", cv=folds)
             found[name] = wrap(twin)
-    limit = rich_limit(network, y) if "rich limit" in models else None
-    if limit is not None:
-        found[f"rich limit: {limit[0]}"] = wrap(limit[1])
+    if _LIMIT in models:
+        limit = rich_limit(network, _n_features(wrap, X, y), y)
+        if limit is not None:
+            found[f"{_LIMIT}: {limit[0]}"] = wrap(limit[1])
     if "kernel machine" in models:
         name, machine = kernel_machine(network)
         found[name] = wrap(machine)
     if "linear" in models:
         plain = linear_models(network, y)
         found |= {name: wrap(model) for name, model in plain.items()}
+    if not found:
+        raise ValueError(
+            f"For {network!r} no rich limit is known: ask for other models."
+        )
     return found
+
+
+def _n_features(wrap, X, y):
+    """Return how many features the network sees behind the steps of a pipeline."""
+    before = wrap("passthrough")
+    seen = X if before == "passthrough" else clone(before).fit_transform(X, y)
+    return getattr(seen, "shape", np.shape(X))[1]
 
 
 def _row(found):
@@ -186,22 +244,15 @@ def _row(found):
         row[f"mean_{name}"] = np.mean(found[name])
     fits = [network_of(fit) for fit in found["estimator"]]
     for name in ("richness", "kernel_change"):
-        row[name] = np.mean([_regime(fit, f"{name}_") for fit in fits])
+        values = [np.mean(getattr(fit, f"{name}_", np.nan)) for fit in fits]
+        row[name] = np.mean(values)
     return row
-
-
-def _regime(fit, name):
-    """Return the richness or the kernel change behind a fit, nan if there is none."""
-    if isinstance(fit, TangentKernelRidge):
-        if fit.at == "init":
-            return 0.0
-        return np.mean([np.mean(getattr(net, name)) for net in fit.networks_])
-    return np.mean(getattr(fit, name, np.nan))
 
 
 def _table(names, rows):
     """Return the rows as a frame if there is pandas, else as a dict of columns."""
-    columns = {key: np.array([row[key] for row in rows]) for key in rows[0]}
+    keys = dict.fromkeys(key for row in rows for key in row)
+    columns = {key: np.array([row.get(key, np.nan) for row in rows]) for key in keys}
     try:
         import pandas as pd
     except ImportError:

@@ -2,39 +2,31 @@
 
 import warnings
 from copy import deepcopy
-from functools import cached_property
 from numbers import Integral, Real
 
 import numpy as np
 from joblib import Parallel, delayed
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, clone, is_classifier
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, is_classifier
 from sklearn.callback import CallbackSupportMixin
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.model_selection import check_cv
-from sklearn.utils import check_array, check_random_state, get_tags, indexable
+from sklearn.utils import check_array, get_tags, indexable
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import (
-    check_is_fitted,
-    has_fit_parameter,
-    validate_data,
-)
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skregimes._arrays import as_array
-from skregimes._classification import plain_labels
-from skregimes._sklearn import (
-    Interval,
-    StrOptions,
-    check_sample_weight,
-    fit_context,
-    num_samples,
-    take,
+from skregimes._sklearn import Interval, StrOptions, fit_context, take
+from skregimes.tangent._networks import (
+    free_columns,
+    mean_kernel,
+    start_values,
+    target_of,
 )
-from skregimes.limits.kernel_spectrum import KernelSpectrum
+from skregimes.tangent._twin import Twin, apply_kernel
 
-__all__ = ["TangentKernelRidge", "at_start"]
+__all__ = ["TangentKernelRidge"]
 
-# A fit that ends before anything moves is the network at its start.
-_AT_ONCE = 1e-100
+_MOVED = ("richness_", "kernel_change_")
 _NEEDED = ("tangent_kernel", "staged_predict")
 # Penalties tried, in units of the mean eigenvalue of the training kernel.
 _ALPHAS = np.logspace(-10, 3, 27)
@@ -106,6 +98,9 @@ class TangentKernelRidge(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
         (eigenvalue + alpha)``. Of outputs whose networks share weights, of all of them.
     loss_ : float
         Training loss, half the weighted mean of squared residuals.
+    richness_, kernel_change_ : float
+        How far the networks had come whose kernel it is, the mean over networks and
+        targets: zero with ``at="init"``.
     alphas_ : ndarray of shape (n_alphas,)
         The penalties tried; only with ``alpha="cv"``.
     cv_errors_ : ndarray of shape (n_alphas, n_splits)
@@ -219,7 +214,7 @@ class TangentKernelRidge(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
             self, X, y, self._init_callback_context(max_subtasks=1 + len(splits))
         )
         watch.context.call_on_fit_task_begin(**watch.shown)
-        twin = _Twin.build(self, X, y, sample_weight, watch.task("all samples"))
+        twin = Twin.build(self, X, y, sample_weight, watch.task("all samples"))
         found = {}
         if self.alpha == "cv":
             found = self._choose(twin, X, y, sample_weight, splits, watch)
@@ -233,6 +228,7 @@ class TangentKernelRidge(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
             "df_": df if len(df) > 1 else float(df[0]),
             "loss_": float(np.average(residual**2, axis=0, weights=twin.weight).mean())
             / 2,
+            **{name: self._moved(twin.networks, name) for name in _MOVED},
             "networks_": twin.networks,
             "starts_": twin.starts,
             "X_fit_": X,
@@ -242,9 +238,11 @@ class TangentKernelRidge(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
             found["classes_"] = twin.starts[0].classes_
         validate_data(self, X, skip_check_array=True)
         # All at once: an interrupted fit leaves the last one as it was.
-        for name in ("alphas_", "cv_errors_"):
-            vars(self).pop(name, None)
-        vars(self).update(found)
+        for name in {"alphas_", "cv_errors_"} - found.keys():
+            if hasattr(self, name):
+                delattr(self, name)
+        for name, value in found.items():
+            setattr(self, name, value)
         watch.context.call_on_fit_task_end(**watch.shown)
         return self
 
@@ -287,12 +285,22 @@ class TangentKernelRidge(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
             if alphas.ndim != 1 or np.any(alphas < 0):
                 raise ValueError("alphas must be 1-D and not negative.")
 
+    def _moved(self, networks, name):
+        """Return how far networks moved, the mean over them and their targets."""
+        if self.at == "init":
+            return 0.0
+        return float(np.mean([np.mean(getattr(net, name, np.nan)) for net in networks]))
+
     # -- choosing the penalty ------------------------------------------------------
 
     def _choose(self, twin, X, y, sample_weight, splits, watch):
         """Return the best penalty by cross-validation, and all errors."""
+        # Squares of tiny and huge targets would leave the range of floats.
+        unit = np.max(np.abs(twin.rest)) or 1.0
         folds = Parallel(n_jobs=self.n_jobs)(
-            delayed(_fold_errors)(self, X, y, sample_weight, *split, watch.task("fold"))
+            delayed(_fold_errors)(
+                self, X, y, sample_weight, *split, unit, watch.task("fold")
+            )
             for split in splits
         )
         errors, size = (np.array(column) for column in zip(*folds, strict=True))
@@ -300,7 +308,7 @@ class TangentKernelRidge(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
         return {
             "alpha_": alphas[np.argmin(size @ errors)],
             "alphas_": alphas,
-            "cv_errors_": errors.T,
+            "cv_errors_": errors.T * unit * unit,
         }
 
     def _penalties(self, twin):
@@ -317,9 +325,11 @@ class TangentKernelRidge(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
         X = as_array(X)  # the networks are the ones to check it
         dual = self.dual_coef_.reshape(len(self.dual_coef_), -1)
         coef = self.affine_coef_.reshape(-1, dual.shape[1])
-        start = _start_values(self.starts_, X, self._kernel[1])
-        kernel = _mean_kernel(self.networks_, X, self.X_fit_, *self._kernel)
-        return start + _apply(kernel, dual) + _free_columns(self.starts_[0], X) @ coef
+        start = start_values(self.starts_, X, self._kernel[1])
+        kernel = mean_kernel(self.networks_, X, self.X_fit_, *self._kernel)
+        return (
+            start + apply_kernel(kernel, dual) + free_columns(self.starts_[0], X) @ coef
+        )
 
     @property
     def _infinite(self):
@@ -382,8 +392,8 @@ class TangentKernelRidge(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
         measure = accuracy_score if is_classifier(self.estimator) else r2_score
         return measure(y, self.predict(X), sample_weight=sample_weight)
 
-    def tangent_kernel(self, X, Y=None):
-        """Return the kernel: that of the network, averaged over seeds.
+    def tangent_kernel(self, X, Y=None, *, at=None):
+        """Return the tangent kernel of the network, averaged over seeds.
 
         Parameters
         ----------
@@ -391,16 +401,27 @@ class TangentKernelRidge(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
             Features.
         Y : array-like of shape (n_samples_Y, n_features), default=None
             Features; None is ``X``.
+        at : {"init", "end"}, default=None
+            When; None is the one that was fitted with. With ``at="init"`` of the twin
+            nothing was trained, and both are the same.
 
         Returns
         -------
         ndarray of shape (n_samples_X, n_samples_Y) or (n_targets, ...)
             As the method of the estimator returns it.
+
+        Raises
+        ------
+        ValueError
+            If ``at`` is unknown.
         """
         check_is_fitted(self)
+        if at not in (None, "init", "end"):
+            raise ValueError(f"at must be 'init' or 'end', got {at!r}.")
         X = as_array(X)
         Y = X if Y is None else as_array(Y)
-        return _mean_kernel(self.networks_, X, Y, *self._kernel)
+        fitted_at, infinite = self._kernel
+        return mean_kernel(self.networks_, X, Y, at or fitted_at, infinite)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -413,104 +434,20 @@ class TangentKernelRidge(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
         return tags
 
 
-class _Twin:
-    """Networks on a training set, and the ridge problems that they pose.
-
-    Outputs of networks that share weights make one problem together, others one each.
-    """
-
-    def __init__(self, starts, networks, kernel, columns, rest, weight, shape):
-        self.starts, self.networks = starts, networks
-        self.kernel, self.columns = kernel, columns
-        self.rest, self.weight, self.shape = rest, weight, shape
-        self.problems = _problems(kernel, rest, columns, np.sqrt(weight))
-
-    @classmethod
-    def build(cls, model, X, y, sample_weight, task):
-        starts, networks = _fit_networks(model, X, y, sample_weight, task)
-        weight = check_sample_weight(
-            sample_weight, np.empty(num_samples(X)), dtype=np.float64
-        )
-        target = _target(y, starts[0])
-        columns = _free_columns(starts[0], X)
-        rest = target.reshape(len(target), -1) - _start_values(
-            starts, X, model._infinite
-        )
-        kernel = _mean_kernel(networks, X, X, model.at, model._infinite)
-        return cls(starts, networks, kernel, columns, rest, weight, target.shape)
-
-    @cached_property
-    def mean_eigenvalue(self):
-        """Mean of the positive eigenvalues, the unit of penalties."""
-        values = np.concatenate([problem.eigenvalues for problem in self.problems])
-        return float(np.mean(values[values > 0])) if np.any(values > 0) else 1.0
-
-    def solve(self, alphas):
-        """Return coefficients of kernel and columns and degrees of freedom.
-
-        Of shapes (n_alphas, n_samples, n_outputs), (n_alphas, n_columns, n_outputs) and
-        (n_alphas, n_problems).
-        """
-        alphas = np.reshape(alphas, (-1, 1))
-        duals, coefs, df = [], [], []
-        for problem in self.problems:
-            seen = problem.eigenvalues > 0
-            values = np.where(seen, problem.eigenvalues, 1.0)
-            gain = np.where(seen, 1 / (values + alphas), 0.0)
-            dual = problem.dual(gain)
-            duals.append(self._by_output(dual, len(self.rest)))
-            coefs.append(self._by_output(problem.coef(dual), self.columns.shape[1]))
-            df.append(gain @ problem.eigenvalues)
-        return np.concatenate(duals, -1), np.concatenate(coefs, -1), np.array(df).T
-
-    def _by_output(self, stacked, length):
-        """Return (n_alphas, length, n_outputs) of outputs under one another."""
-        if stacked.shape[1] == length:
-            return stacked
-        return stacked.reshape(len(stacked), -1, length).transpose(0, 2, 1)
-
-    def fitted(self, dual, coef):
-        """Return the function on the samples, less its start."""
-        return _apply(self.kernel, dual) + self.columns @ coef
-
-
-def _problems(kernel, rest, columns, root):
-    """Return a `KernelSpectrum` for each group of outputs that share weights."""
-    if kernel.ndim == 2:
-        return [KernelSpectrum(kernel, rest, columns, root)]
-    if kernel.ndim == 3:
-        return [
-            KernelSpectrum(K, target[:, None], columns, root)
-            for K, target in zip(kernel, rest.T, strict=True)
-        ]
-    q, _, n, _ = kernel.shape
-    stacked = kernel.transpose(0, 2, 1, 3).reshape(q * n, q * n)
-    every = np.kron(np.eye(q), columns)
-    return [KernelSpectrum(stacked, rest.T.reshape(-1, 1), every, np.tile(root, q))]
-
-
-def _apply(kernel, dual):
-    """Return what the kernel makes of coefficients (..., n_samples, n_outputs)."""
-    if kernel.ndim == 2:
-        return kernel @ dual
-    if kernel.ndim == 3:
-        return np.einsum("kij,...jk->...ik", kernel, dual)
-    return np.einsum("klij,...jl->...ik", kernel, dual)
-
-
-def _fold_errors(model, X, y, sample_weight, train, test, task):
-    """Return the mean squared error of each penalty on a fold, and the fold's size."""
+def _fold_errors(model, X, y, sample_weight, train, test, unit, task):
+    """Return mean squared errors on a fold, over the unit's square, and its weight."""
     weight = None if sample_weight is None else take(sample_weight, train)
-    twin = _Twin.build(model, take(X, train), take(y, train), weight, task)
+    twin = Twin.build(model, take(X, train), take(y, train), weight, task)
     dual, coef, _ = twin.solve(model._penalties(twin))
-    held_out, columns = take(X, test), _free_columns(twin.starts[0], take(X, test))
-    start = _start_values(twin.starts, held_out, model._infinite)
-    kernel = _mean_kernel(
+    held_out, columns = take(X, test), free_columns(twin.starts[0], take(X, test))
+    start = start_values(twin.starts, held_out, model._infinite)
+    kernel = mean_kernel(
         twin.networks, held_out, take(X, train), model.at, model._infinite
     )
-    values = start + _apply(kernel, dual) + columns @ coef
-    target = _target(take(y, test), twin.starts[0])
-    squares = np.mean((values - target.reshape(len(target), -1)) ** 2, axis=-1)
+    values = start + apply_kernel(kernel, dual) + columns @ coef
+    target = target_of(take(y, test), twin.starts[0])
+    off = (values - target.reshape(len(target), -1)) / unit
+    squares = np.mean(off**2, axis=-1)
     size = np.ones(len(target)) if sample_weight is None else take(sample_weight, test)
     if not np.any(size):
         return np.zeros(len(squares)), 0.0
@@ -528,92 +465,3 @@ class _Watch:
     def task(self, name):
         """Return the task of a training set; networks to be trained are its parts."""
         return self.context.subcontext(name, max_subtasks=self.n_trained)
-
-
-def _fit_networks(model, X, y, sample_weight, task):
-    """Return the networks at their start, and those whose kernel is asked for."""
-    shown = {"estimator": model, "X": X, "y": y}
-    fit_params = {}
-    if sample_weight is not None:
-        if not has_fit_parameter(model.estimator, "sample_weight"):
-            raise ValueError(
-                f"{type(model.estimator).__name__} takes no sample_weight."
-            )
-        fit_params["sample_weight"] = sample_weight
-        shown["metadata"] = fit_params
-    task.call_on_fit_task_begin(**shown)
-    drawn = _draws(model.estimator, 1 if model._infinite else int(model.n_seeds))
-    starts = [at_start(each).fit(X, y, **fit_params) for each in drawn]
-    networks = starts
-    if model.at == "end":
-        networks = [clone(each) for each in drawn]
-        for each in networks:
-            part = task.subcontext("network")
-            with part.propagate_callback_context(each):
-                part.call_on_fit_task_begin(**shown)
-                each.fit(X, y, **fit_params)
-            part.call_on_fit_task_end(**shown)
-    task.call_on_fit_task_end(**shown)
-    return starts, networks
-
-
-def _draws(estimator, n_seeds):
-    """Return clones that each draw their start once and for all."""
-    params = estimator.get_params(deep=False)
-    if "random_state" not in params:
-        return [clone(estimator)]  # it has nothing to draw
-    state = params["random_state"]
-    if n_seeds == 1 and state is not None:
-        return [clone(estimator)]
-    seeds = check_random_state(state).randint(np.iinfo(np.int32).max, size=n_seeds)
-    return [clone(estimator).set_params(random_state=int(seed)) for seed in seeds]
-
-
-def at_start(estimator):
-    """Return a clone whose fit stops before anything moves."""
-    wanted = {
-        "max_time": _AT_ONCE,
-        "early_stopping": False,
-        "solver": "auto",
-        "learning_rate": None,
-        "batch_size": None,
-        "warm_start": False,
-        "verbose": 0,
-    }
-    params = estimator.get_params(deep=False)
-    wanted = {name: value for name, value in wanted.items() if name in params}
-    return clone(estimator).set_params(**wanted)
-
-
-def _target(y, network):
-    """Return what to fit: the target, or codes 1 and -1 of the classes."""
-    if not is_classifier(network):
-        return check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
-    codes = np.where(plain_labels(np.ravel(y))[:, None] == network.classes_, 1.0, -1.0)
-    return codes[:, 1] if codes.shape[1] == 2 else codes
-
-
-def _start_values(starts, X, infinite):
-    """Return the mean function at the start, (n_samples, n_outputs)."""
-    if infinite:
-        return np.zeros((num_samples(X), 1))  # signs of output weights cancel
-    name = "decision_function" if is_classifier(starts[0]) else "predict"
-    stages = [next(iter(getattr(net, f"staged_{name}")(X, [0.0]))) for net in starts]
-    return np.mean(stages, axis=0).reshape(num_samples(X), -1)
-
-
-def _mean_kernel(networks, X, Y, at, infinite):
-    """Return the mean tangent kernel of networks."""
-    if infinite:
-        return networks[0]._mean_start_kernel(X, Y)
-    total = np.array(networks[0].tangent_kernel(X, Y, at=at), dtype=np.float64)
-    for network in networks[1:]:
-        total += network.tangent_kernel(X, Y, at=at)
-    return total / len(networks)
-
-
-def _free_columns(network, X):
-    """Return the columns whose coefficients are always at their optimum."""
-    if hasattr(network, "_free_columns"):
-        return network._free_columns(X)
-    return np.zeros((num_samples(X), 0))

@@ -1,0 +1,5 @@
+"""Lazy twins: networks that are linear in their weights."""
+
+from skregimes.tangent.ridge import TangentKernelRidge
+
+__all__ = ["TangentKernelRidge"]
