@@ -38,6 +38,8 @@ _BROKEN = {"max_iter", "stalled", "interrupted"}
 class DiagonalNetFit(MultiOutputMixin, RegressorMixin, FlowEstimator):
     """What a fitted diagonal network answers, however it was chosen. Abstract."""
 
+    _draws_its_start = False  # random_state is for held-out samples and batches
+
     def predict(self, X):
         """Predict targets.
 

@@ -45,6 +45,8 @@ _UNSUPPORTED = 1e-3
 class DiagonalNetClassifierFit(ClassifierFace, FlowEstimator):
     """What a fitted classifier answers, however it was chosen. Abstract."""
 
+    _draws_its_start = False  # random_state is for held-out samples and batches
+
     def _log_odds(self, X):
         return self._scaled(X, self.coef_, self.intercept_, self.temperature_)
 

@@ -87,16 +87,17 @@ def first_lines():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     page = (ROOT / "docs" / "index.rst").read_text(encoding="utf-8")
     of_readme = re.search(r"^```python\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
-    of_page = re.search(r"code-block:: python\n\n((?: {3}.*\n)+)", page)
-    return of_readme[1], textwrap.dedent(of_page[1])
+    of_page = re.search(r"code-block:: python\n\n((?: {3}.*\n|\n)+)", page)
+    return of_readme[1].strip(), textwrap.dedent(of_page[1]).strip()
 
 
 def test_the_first_lines_draw_both_regimes():
     pyplot = pytest.importorskip("matplotlib.pyplot")
     of_readme, of_page = first_lines()
     assert of_readme == of_page
-    assert len(of_page.splitlines()) == 5
-    *start, last = of_page.splitlines()
+    lines = [line for line in of_page.splitlines() if line]
+    assert len(lines) == 5
+    *start, last = lines
     names = {}
     exec("\n".join([*start, f"display = {last}"]), names)
     richness = names["display"].richness

@@ -19,6 +19,7 @@ FLOORS = [
         "_arrays",
         "_border",
         "_entries",
+        "_folds",
         "_offsets",
         "_samples",
         "_sklearn",

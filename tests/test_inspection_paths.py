@@ -65,6 +65,10 @@ def path_display(data):
     )
 
 
+def folds(count):
+    return KFold(count, shuffle=True, random_state=0)
+
+
 def net(scale=0.1):
     """A net whose flow is followed to a time."""
     return DiagonalNetRegressor(scale, early_stopping=False, max_time=10.0, rtol=0.01)
@@ -81,7 +85,7 @@ def test_a_path_shows_what_fits_have(data, path_display):
     X, y = data
     for i, scale in enumerate(SCALES):
         fit = clone(LIMIT).set_params(init_scale=scale)
-        scores = cross_val_score(fit, X, y, cv=3)
+        scores = cross_val_score(fit, X, y, cv=folds(3))
         assert_allclose(path_display.scores[i], scores)
         fit.fit(X, y)
         assert_allclose(path_display.richness[i], fit.richness_)
@@ -555,7 +559,7 @@ def test_a_map_of_scores_is_that_of_a_search(data):
         value="score", cv=2,
     )  # fmt: skip
     search = InitScaleSearchCV(
-        net(), init_scales=SCALES, times=np.geomspace(0.1, 10, 6), cv=2
+        net(), init_scales=SCALES, times=np.geomspace(0.1, 10, 6), cv=folds(2)
     ).fit(*data)
     table = search.cv_results_["mean_test_score"].reshape(3, 6)[::-1]
     assert_allclose(display.scores, table)
@@ -630,7 +634,7 @@ def test_a_map_over_samples_nests_them(data):
         LIMIT, X, y, against="n_samples", init_scales=SCALES[1:], value="score", cv=3
     )
     assert scored.others[-1] == 16
-    scores = cross_val_score(limit(SCALES[2]), X, y, cv=3)
+    scores = cross_val_score(limit(SCALES[2]), X, y, cv=folds(3))
     assert scored.scores[1, -1] == pytest.approx(scores.mean())
     with pytest.raises(ValueError, match="at most 24"):
         RegimeMapDisplay.from_estimator(
@@ -645,7 +649,7 @@ def test_a_map_over_a_parameter(data):
         cv=3,
     )  # fmt: skip
     pipe.set_params(diagonalnetregressor__init_scale=0.1, diagonalnetregressor__depth=3)
-    scores = cross_val_score(pipe, *data, cv=3)
+    scores = cross_val_score(pipe, *data, cv=folds(3))
     assert display.scores[1, 1] == pytest.approx(scores.mean())
     # Few values are rows, with their numbers.
     assert display.names_[0].get_text() == f"{display.scores[0, 0]:.2f}"

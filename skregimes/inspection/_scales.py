@@ -2,10 +2,11 @@
 
 import numpy as np
 from joblib import Parallel, delayed
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
+from skregimes._folds import shuffled_folds
 from skregimes.inspection._fitted import Innermost
 from skregimes.inspection._results import Results
 from skregimes.model_selection._grids import check_grid, scales_of
@@ -67,7 +68,7 @@ def search(estimator, grid, X, y, scoring, cv, n_jobs):
         grid,
         scoring=scoring,
         refit=False,
-        cv=cv,
+        cv=shuffled_folds(cv, is_classifier(estimator)),
         n_jobs=n_jobs,
         error_score="raise",
     )

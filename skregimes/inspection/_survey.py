@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import check_cv
 
+from skregimes._folds import shuffled_folds
 from skregimes._sklearn import num_samples
 from skregimes.flows.trajectory import through
 from skregimes.inspection._fitted import Innermost
@@ -85,7 +86,7 @@ class Survey:
                 self.estimator,
                 init_scales=self.scales,
                 times=times,
-                cv=self.cv,
+                cv=shuffled_folds(self.cv, is_classifier(self.estimator)),
                 scoring=self.scoring,
                 n_jobs=self.n_jobs,
                 refit=False,
@@ -163,7 +164,10 @@ class Survey:
         """Return splits if scores are wanted, else None."""
         if not self.scored:
             return None
-        cv = check_cv(self.cv, self.y, classifier=is_classifier(self.estimator))
+        classifier = is_classifier(self.estimator)
+        cv = check_cv(
+            shuffled_folds(self.cv, classifier), self.y, classifier=classifier
+        )
         return list(cv.split(self.X, self.y))
 
     def _searched(self, grid, splits):

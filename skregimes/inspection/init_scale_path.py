@@ -163,6 +163,8 @@ class InitScalePathDisplay:
             singular values); None is score and richness.
         cv : int, cross-validation generator or iterable, default=None
             Folds of the score, see `sklearn.model_selection.check_cv`; None is 5-fold.
+            Those of a number are shuffled, always alike, since curves often come
+            sorted.
         scoring : str or callable, default=None
             Score; None is the estimator's own.
         target : int, default=None

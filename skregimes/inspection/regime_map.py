@@ -160,6 +160,8 @@ class RegimeMapDisplay:
             log loss from 0.01 to 30, or six numbers of samples.
         cv : int, cross-validation generator or iterable, default=None
             Folds of the score, see `sklearn.model_selection.check_cv`; None is 5-fold.
+            Those of a number are shuffled, always alike, since curves often come
+            sorted.
         scoring : str or callable, default=None
             Score; None is the estimator's own.
         target : int, default=None

@@ -1,13 +1,11 @@
 """What `compare_regimes` puts beside a network: its rich limit, and plain models."""
 
-from numbers import Integral
-
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, is_classifier
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import LassoCV, LogisticRegression, MultiTaskLassoCV, RidgeCV
-from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold
+from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -15,6 +13,7 @@ from sklearn.svm import SVC
 from sklearn.utils import check_array, check_X_y
 
 from skregimes._entries import Entries
+from skregimes._folds import shuffled_folds
 from skregimes.diagonal import DiagonalNetRegressor
 from skregimes.diagonal_classifier import DiagonalNetClassifier
 from skregimes.limits import linear_spline, max_margin, min_l1_norm, min_nuclear_norm
@@ -22,21 +21,7 @@ from skregimes.matrix import MatrixCompletionRegressor, MatrixSensingRegressor
 from skregimes.shallow_relu import ShallowReLURegressor
 from skregimes.tangent._networks import at_start
 
-__all__ = ["kernel_machine", "linear_models", "rich_limit", "shuffled_folds"]
-
-_N_FOLDS = 5
-
-
-def shuffled_folds(cv, classifier):
-    """Return a splitter for a number of folds; other splitters are returned as given.
-
-    Folds are shuffled: tables are often sorted, and a fold at the end of a curve would
-    ask for extrapolation.
-    """
-    if not isinstance(cv, Integral):
-        return cv
-    kind = StratifiedKFold if classifier else KFold
-    return kind(cv, shuffle=True, random_state=0)
+__all__ = ["kernel_machine", "linear_models", "rich_limit"]
 
 
 def rich_limit(network, n_features, y):
@@ -114,7 +99,7 @@ def linear_models(network, y):
         }
     else:
         single = np.ndim(y) == 1
-        folds = shuffled_folds(_N_FOLDS, classifier=False)
+        folds = shuffled_folds(None, classifier=False)
         models = {
             "ridge": RidgeCV(np.logspace(-6, 3, 28)),
             "lasso": LassoCV(cv=folds) if single else MultiTaskLassoCV(cv=folds),
@@ -124,7 +109,7 @@ def linear_models(network, y):
 
 def _tuned(model, grid):
     """Return a search on shuffled folds."""
-    folds = shuffled_folds(_N_FOLDS, is_classifier(model))
+    folds = shuffled_folds(None, is_classifier(model))
     return GridSearchCV(model, grid, cv=folds)
 
 

@@ -11,13 +11,13 @@ from sklearn.pipeline import Pipeline
 
 from skregimes._arrays import as_array
 from skregimes._base import FlowEstimator
+from skregimes._folds import shuffled_folds
 from skregimes.diagonal import DiagonalNetRegressor
 from skregimes.diagonal_classifier import DiagonalNetClassifier
 from skregimes.model_selection._baselines import (
     kernel_machine,
     linear_models,
     rich_limit,
-    shuffled_folds,
 )
 from skregimes.model_selection.classifier_cv import DiagonalNetClassifierCV
 from skregimes.model_selection.diagonal_cv import DiagonalNetRegressorCV
@@ -207,9 +207,7 @@ def _candidates(estimator, wrap, network, X, y, models):
         found[type(network).__name__] = estimator
     for name, at in (("lazy twin", "init"), ("trained kernel", "end")):
         if name in models:
-            folds = shuffled_folds(5, is_classifier(network))
-            twin = TangentKernelRidge(network, at=at, alpha="cv", cv=folds)
-            found[name] = wrap(twin)
+            found[name] = wrap(TangentKernelRidge(network, at=at, alpha="cv"))
     if _LIMIT in models:
         limit = rich_limit(network, _n_features(wrap, X, y), y)
         if limit is not None:

@@ -51,7 +51,8 @@ def fit_networks(model, X, y, sample_weight, task):
 def _draws(estimator, n_seeds):
     """Return clones that each draw their start once and for all."""
     params = estimator.get_params(deep=False)
-    if "random_state" not in params:
+    drawn = getattr(estimator, "_draws_its_start", True)
+    if not drawn or "random_state" not in params:
         return [clone(estimator)]  # it has nothing to draw
     state = params["random_state"]
     if n_seeds == 1 and state is not None:

@@ -15,6 +15,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skregimes._arrays import as_array
+from skregimes._folds import shuffled_folds
 from skregimes._sklearn import Interval, StrOptions, fit_context, take
 from skregimes.tangent._networks import (
     free_columns,
@@ -79,7 +80,8 @@ class TangentKernelRidge(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
 
     cv : int, cross-validation generator or iterable, default=None
         Folds for ``alpha="cv"``, see `sklearn.model_selection.check_cv`; None is
-        5-fold.
+        5-fold. Those of a number are shuffled, always alike, since curves and tables
+        often come sorted.
 
     n_jobs : int, default=None
         Folds worked on in parallel, see `joblib.Parallel`.
@@ -208,7 +210,9 @@ class TangentKernelRidge(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
         X, y, sample_weight = indexable(as_array(X), as_array(y), sample_weight)
         splits = []
         if self.alpha == "cv":
-            splitter = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
+            classifier = is_classifier(self.estimator)
+            folds = shuffled_folds(self.cv, classifier)
+            splitter = check_cv(folds, y, classifier=classifier)
             splits = list(splitter.split(X, y))
         watch = _Watch(
             self, X, y, self._init_callback_context(max_subtasks=1 + len(splits))
