@@ -888,3 +888,17 @@ def test_kernels_of_a_twin(net):
     display = TangentKernelDisplay.from_estimator(twin, X, y)
     alone = TangentKernelDisplay.from_estimator(twin.networks_[0], X, y)
     assert_allclose(display.eigenvalues_, alone.eigenvalues_)
+
+
+def test_a_kernel_needs_samples():
+    one = DiagonalNetRegressor().fit(np.eye(3), np.arange(3.0))
+    with pytest.raises(ValueError, match="more samples"):
+        TangentKernelDisplay.from_estimator(one, np.eye(3)[:1], [1.0])
+
+
+def test_means_over_outputs_are_said(net):
+    both = clone(net).fit(X, np.column_stack([y, -y]))
+    display = TangentKernelDisplay.from_estimator(both, X, np.column_stack([y, -y]))
+    assert "mean over 2 outputs" in display.figure_.get_suptitle()
+    display = TangentKernelDisplay.from_estimator(both, X, y, target=1)
+    assert "mean" not in display.figure_.get_suptitle()

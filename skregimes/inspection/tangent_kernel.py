@@ -43,7 +43,8 @@ class TangentKernelDisplay:
     target lies in their leading eigenvectors: where a network has learnt features it is
     often more at the end. What the estimator fits outside the kernel, an
     intercept or a linear part, is taken out of kernels and target, in the images and in
-    all numbers, as estimators do for ``richness_``.
+    all numbers, as estimators do for ``richness_``. Of several outputs the mean of
+    their kernels is drawn: its change is not the estimator's, which is of all blocks.
 
     Make it by `from_estimator` or `from_results`.
 
@@ -59,6 +60,8 @@ class TangentKernelDisplay:
         The labels or numbers by which the samples are ordered, for the ticks.
     order_name : str, default=None
         What these are.
+    n_averaged : int, default=1
+        How many outputs the kernels are the mean over, for the title.
 
     Attributes
     ----------
@@ -102,7 +105,15 @@ class TangentKernelDisplay:
     """
 
     def __init__(
-        self, *, K_init, K_end, y=None, columns=None, order=None, order_name=None
+        self,
+        *,
+        K_init,
+        K_end,
+        y=None,
+        columns=None,
+        order=None,
+        order_name=None,
+        n_averaged=1,
     ):
         self.K_init = K_init
         self.K_end = K_end
@@ -110,6 +121,7 @@ class TangentKernelDisplay:
         self.columns = columns
         self.order = order
         self.order_name = order_name
+        self.n_averaged = n_averaged
 
     @cached_property
     def _basis(self):
@@ -227,6 +239,8 @@ class TangentKernelDisplay:
     def _of_pair(cls, step, pair, by, target, names):
         """Compute the display of kernels on chosen samples."""
         K_init, K_end = (single_kernel(K, target) for K in pair.kernels)
+        several = target is None and np.ndim(pair.kernels[0]) > 2
+        n_averaged = len(pair.kernels[0]) if several else 1
         y, ordered = pair.y, {}
         if by is not None:
             values = pair.X[:, 0] if by.found == "feature" else pair.y
@@ -241,7 +255,12 @@ class TangentKernelDisplay:
         elif y is not None and y.ndim == 2 and target is not None:
             y = y[:, target]
         return cls(
-            K_init=K_init, K_end=K_end, y=y, columns=outside(step, pair.X), **ordered
+            K_init=K_init,
+            K_end=K_end,
+            y=y,
+            columns=outside(step, pair.X),
+            n_averaged=n_averaged,
+            **ordered,
         )
 
     @classmethod
@@ -331,7 +350,14 @@ class TangentKernelDisplay:
         ------
         ImportError
             If matplotlib is missing.
+        ValueError
+            If a kernel is zero but for what is fitted outside it.
         """
+        if not all(np.any(values > 0) for values in self.eigenvalues_):
+            raise ValueError(
+                "A kernel is zero on these samples, but for what is fitted outside it: "
+                "give more samples."
+            )
         rows, columns = (1, 3) if self.y is None else (2, 2)
         size = (11.0, 3.6) if self.y is None else (8.4, 7.0)
         self.figure_, self.ax_ = make_axes(self, ax, rows, columns, figsize=size)
@@ -345,6 +371,8 @@ class TangentKernelDisplay:
                 f"kernel change {self.kernel_change_:.3g}, "
                 f"alignment {self.kernel_alignment_:.3f}"
             )
+            if self.n_averaged > 1:
+                text += f" (of the mean over {self.n_averaged} outputs)"
             if ax is None:
                 self.figure_.suptitle(text, fontsize="medium")
             else:
