@@ -328,3 +328,15 @@ def test_scorers_average_targets_and_need_a_network():
         richness_scorer(Ridge().fit(X, y))
     with pytest.raises(TypeError, match="no kernel_change_"):
         kernel_change_scorer(BaggingRegressor(n_estimators=2).fit(X, y))
+
+
+def test_lines_on_the_way(capsys):
+    X, y = sparse(20, 5)
+    net = DiagonalNetRegressor(max_time=1.0, early_stopping=False)
+    compare_regimes(net, X, y, cv=2, models=["network", "linear"], verbose=1)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == [
+        "[compare_regimes] DiagonalNetRegressor",
+        "[compare_regimes] ridge",
+        "[compare_regimes] lasso",
+    ]

@@ -107,7 +107,7 @@ def test_panels_of_a_path_draw_their_data(path_display):
     display = path_display.plot(panels=("score", "richness", "excess", "coefs"))
     coefs = display.ax_[-1]
     assert [panel.get_ylabel() for panel in display.ax_] == [
-        "test score, R²", "richness", "excess norm", "coefficients",
+        "test score, R²", "richness", "norm above the least, share", "coefficients",
     ]  # fmt: skip
     assert coefs.get_xlabel() == "initialisation scale (relative)"
     assert all(panel.get_xscale() == "log" for panel in display.ax_)

@@ -133,7 +133,7 @@ class Results:
             return known[0]
         if name not in self.scores:
             raise ValueError(
-                f"metric={name!r} must be one of the scores of the search, "
+                f"metric={name!r} must be given as one of the scores of the search, "
                 f"{sorted(self.scores)}."
             )
         return name

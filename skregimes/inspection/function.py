@@ -81,6 +81,8 @@ class FunctionDisplay:
     See Also
     --------
     InitScalePathDisplay : Scores and richness against the scale.
+    skregimes.TangentKernelRidge : The lazy twin at the end of its flow, or with a
+        penalty; the one that is drawn here stops when the network does.
     sklearn.inspection.DecisionBoundaryDisplay : Functions of two features.
 
     References

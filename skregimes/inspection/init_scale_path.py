@@ -53,7 +53,8 @@ class InitScalePathDisplay:
     richness : ndarray of shape (n_scales,), default=None
         0 in the kernel regime, 1 in the rich one.
     excess : dict of str to ndarray of shape (n_scales,), default=None
-        By what share norms exceed the least possible.
+        By what share norms exceed the least of all fits that interpolate: below zero
+        for fits that were stopped before.
     coefs : ndarray of shape (n_scales, n_values), default=None
         Coefficients or singular values.
     coefs_kind : str, default="coefficient"
@@ -388,7 +389,7 @@ default=None
         return panel.plot(self.init_scales, self.richness, **look(0, markers=True))
 
     def _draw_excess(self, panel):
-        panel.set_ylabel("excess norm")
+        panel.set_ylabel("norm above the least, share")
         values = np.array(list(self.excess.values()))
         if np.nanmin(values) > 0:
             panel.set_yscale("log")

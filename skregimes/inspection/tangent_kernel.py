@@ -43,7 +43,8 @@ class TangentKernelDisplay:
     target lies in their leading eigenvectors: where a network has learnt features it is
     often more at the end. What the estimator fits outside the kernel, an
     intercept or a linear part, is taken out of kernels and target, in the images and in
-    all numbers, as estimators do for ``richness_``. Of several outputs the mean of
+    all numbers, as estimators do for ``richness_``; samples count alike, whatever
+    their weights in the fit. Of several outputs the mean of
     their kernels is drawn: its change is not the estimator's, which is of all blocks.
 
     Make it by `from_estimator` or `from_results`.

@@ -41,7 +41,9 @@ _SEARCHES: dict[type, Any] = {
 }
 
 
-def compare_regimes(estimator, X, y, *, cv=5, scoring=None, models=None, n_jobs=None):
+def compare_regimes(
+    estimator, X, y, *, cv=5, scoring=None, models=None, n_jobs=None, verbose=0
+):
     """Cross-validate a network beside its kernels, its rich limit and plain models.
 
     All are fitted to the same folds, each tuned on the training part alone. The rows:
@@ -79,6 +81,8 @@ def compare_regimes(estimator, X, y, *, cv=5, scoring=None, models=None, n_jobs=
         machine" and "linear" to compare; None is all of them.
     n_jobs : int, default=None
         Fits in parallel, see `joblib.Parallel`.
+    verbose : int or bool, default=0
+        Print a line for each model that is done.
 
     Returns
     -------
@@ -159,6 +163,9 @@ def compare_regimes(estimator, X, y, *, cv=5, scoring=None, models=None, n_jobs=
             rows.append({})
         else:
             rows.append(_row(found))
+        if verbose:
+            seconds = rows[-1].get("mean_fit_time", np.nan)
+            print(f"[compare_regimes] {name}: {seconds:.2g} s a fit")  # noqa: T201
     return _table(list(chosen), rows)
 
 

@@ -68,7 +68,8 @@ class DiagonalNetRegressorCV(DiagonalNetFit):
         times faster.
 
     cv : int, cross-validation generator or iterable, default=None
-        Folds, see `sklearn.model_selection.check_cv`; None is 5-fold. For folds that
+        Folds, see `sklearn.model_selection.check_cv`; None is 5-fold, not shuffled: for
+        tables that come sorted pass ``KFold(5, shuffle=True)``. For folds that
         need groups pass their splits, ``list(GroupKFold().split(X, y, groups))``.
 
     scoring : str or callable, default=None

@@ -85,7 +85,8 @@ class InitScaleSearchCV(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator)
         Number of stopping times, at least 2, if ``times`` is None.
 
     cv : int, cross-validation generator or iterable, default=None
-        Folds, see `sklearn.model_selection.check_cv`; None is 5-fold.
+        Folds, see `sklearn.model_selection.check_cv`; None is 5-fold, not shuffled, as
+        in `GridSearchCV`: for curves that come sorted pass ``KFold(5, shuffle=True)``.
 
     scoring : str, callable, list, tuple or dict, default=None
         Scores, as in `GridSearchCV`; None is the estimator's own ``score``. Scorers are

@@ -123,7 +123,8 @@ class TangentKernelRidge(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
 
     See Also
     --------
-    skregimes.limits.kernel_flow : The same function at any time of the flow.
+    skregimes.limits.kernel_flow : The same function at any time of the flow; what
+        `skregimes.inspection.FunctionDisplay` draws as the lazy twin.
     skregimes.kernels : Tangent kernels of infinitely wide networks, for any kernel
         machine.
     compare_regimes : A network beside its twins and baselines, cross-validated.
