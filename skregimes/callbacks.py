@@ -152,7 +152,13 @@ class RegimeMonitor(ScoringMonitor):
         ValueError
             If nothing was recorded.
         """
-        found = super().get_logs(select, include_lineage)
+        try:
+            found = super().get_logs(select, include_lineage)
+        except ValueError as error:
+            raise ValueError(
+                f"Nothing was recorded, see scikit-learn's message: {error} Set the "
+                "monitor on a network with set_callbacks, and fit it or what holds it."
+            ) from error
         for run in found if select == "all" else [found]:
             run.data.sort(key=lambda row: (*row["task_id_path"], math.inf))
         return found

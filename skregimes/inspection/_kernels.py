@@ -16,7 +16,6 @@ __all__ = [
     "evenly",
     "is_symmetric",
     "kernel_pair",
-    "outside",
     "projected",
     "single_kernel",
 ]
@@ -36,12 +35,15 @@ class KernelPair:
         Their targets.
     rows : ndarray of shape (n_samples,)
         Which samples they are; of a table, which of its observed entries.
+    columns : ndarray of shape (n_samples, n_columns) or None
+        What the estimator fits outside its kernel.
     """
 
     kernels: tuple
     X: np.ndarray
     y: np.ndarray | None
     rows: np.ndarray
+    columns: np.ndarray | None
 
 
 def is_symmetric(K):
@@ -89,7 +91,8 @@ def kernel_pair(estimator, X, y=None, *, order=None, max_samples=200):
     rows = evenly(rows, max_samples)
     chosen = X.iloc[rows] if hasattr(X, "iloc") else samples[rows]
     kernels = tuple(step.tangent_kernel(chosen, at=at) for at in ("init", "end"))
-    return KernelPair(kernels, samples[rows], None if y is None else y[rows], rows)
+    y = None if y is None else y[rows]
+    return KernelPair(kernels, samples[rows], y, rows, _outside(step, chosen))
 
 
 def _entries(step, X):
@@ -151,16 +154,14 @@ class SampleOrder:
         return np.lexsort(keys)
 
 
-def outside(step, X):
+def _outside(step, X):
     """Return the columns that an estimator fits outside its kernel, None without."""
-    step = getattr(step, "estimator", step)  # of a twin
-    parts = []
-    if getattr(step, "skip_connection", False):
-        parts.append(X)
-    # Of matrices offsets are removed beforehand.
-    if getattr(step, "fit_intercept", getattr(step, "center", None) is not None):
-        parts.append(np.ones((len(X), 1)))
-    return np.column_stack(parts).astype(float) if parts else None
+    step = getattr(step, "starts_", [step])[0]  # of a twin
+    if hasattr(step, "_free_columns"):
+        columns = step._free_columns(X)
+    else:  # of matrices offsets are removed beforehand
+        columns = np.ones((len(X), int(getattr(step, "center", None) is not None)))
+    return columns if columns.shape[1] else None
 
 
 def projected(K, columns):

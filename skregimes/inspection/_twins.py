@@ -108,9 +108,6 @@ def _lazy(net, samples, Z_new, target):
         K, K_new = K[target, target], K_new[target, target]
     if target is not None:
         start, start_new = start[:, target], start_new[:, target]
-    columns = {}
-    if net.skip_connection or net.fit_intercept:
-        columns = {"skip": _affine(net, Z), "skip_test": _affine(net, Z_new)}
     return kernel_flow(
         K,
         y,
@@ -119,13 +116,9 @@ def _lazy(net, samples, Z_new, target):
         sample_weight=weight,
         start=start,
         start_test=start_new,
-        **columns,
+        skip=net._free_columns(Z),
+        skip_test=net._free_columns(Z_new),
     )
-
-
-def _affine(net, Z):
-    parts = [Z] if net.skip_connection else []
-    return np.column_stack([*parts, *[np.ones(len(Z))] * net.fit_intercept])
 
 
 def _raw_time(net):

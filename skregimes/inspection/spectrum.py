@@ -10,7 +10,7 @@ from skregimes.inspection._display import (
     make_axes,
 )
 from skregimes.inspection._fitted import Innermost, fitted, scale_name
-from skregimes.inspection._kernels import kernel_pair, outside, projected, single_kernel
+from skregimes.inspection._kernels import kernel_pair, projected, single_kernel
 from skregimes.inspection._spectra import (
     attribute,
     by_row,
@@ -189,8 +189,7 @@ class SpectrumDisplay:
             if X is None:
                 raise ValueError("Eigenvalues of the kernel need samples X.")
             pair = kernel_pair(estimator, X, y, max_samples=_MOST_SAMPLES)
-            columns = outside(step, pair.X)
-            kernels = [projected(single_kernel(K), columns) for K in pair.kernels]
+            kernels = [projected(single_kernel(K), pair.columns) for K in pair.kernels]
             found = dict(zip(("at the start", "at the end"), kernels, strict=True))
         elif what == "coef":
             found = by_row(name, attribute(step, "coef_"))

@@ -21,7 +21,6 @@ from skregimes.inspection._kernels import (
     evenly,
     is_symmetric,
     kernel_pair,
-    outside,
     projected,
     single_kernel,
 )
@@ -259,7 +258,7 @@ class TangentKernelDisplay:
             K_init=K_init,
             K_end=K_end,
             y=y,
-            columns=outside(step, pair.X),
+            columns=pair.columns,
             n_averaged=n_averaged,
             **ordered,
         )
