@@ -511,9 +511,7 @@ def test_pickled_it_answers_alike():
 
 
 class Counter:
-    """Counts tasks, of the twin and of the networks that it trains."""
-
-    max_propagation_depth = None
+    """Counts tasks of fits."""
 
     def __init__(self):
         self.begun, self.ended = [], []
@@ -531,10 +529,16 @@ class Counter:
         self.ended.append((context.estimator_name, context.task_name))
 
 
+class Traveller(Counter):
+    """Counts those of the twin and of the networks that it trains, too."""
+
+    max_propagation_depth = None
+
+
 @pytest.mark.parametrize("at", ["init", "end"])
 def test_callbacks_see_training_sets_and_networks(at):
     X, y, new = table(20, 4)
-    counter = Counter()
+    counter = Traveller()
     twin = TangentKernelRidge(DiagonalNetRegressor(), at=at, alpha="cv", cv=3)
     wanted = clone(twin).fit(X, y).predict(new)
     twin.set_callbacks(counter).fit(X, y)
@@ -545,3 +549,19 @@ def test_callbacks_see_training_sets_and_networks(at):
     assert counter.begun.count((name, "all samples")) == 1
     fits = [task for task in counter.begun if task == ("DiagonalNetRegressor", "fit")]
     assert len(fits) == (4 if at == "end" else 0)
+
+
+def test_callbacks_of_the_network_see_its_training_alone():
+    X, y, _ = table(20, 4)
+    for at, count in (("init", 0), ("end", 2)):
+        counter = Counter()
+        net = shallow(early_stopping=False, max_time=1.0).set_callbacks(counter)
+        TangentKernelRidge(net, at=at, n_seeds=2).fit(X, y)
+        assert counter.begun.count(("ShallowReLURegressor", "fit")) == count
+
+
+def test_huge_targets():
+    X, y, new = table()
+    twin = TangentKernelRidge(DiagonalNetRegressor(), alpha="cv")
+    wanted = clone(twin).fit(X, y).predict(new)
+    assert_allclose(twin.fit(X, 1e200 * y).predict(new), 1e200 * wanted, rtol=1e-6)

@@ -74,7 +74,10 @@ def at_start(estimator):
     }
     params = estimator.get_params(deep=False)
     wanted = {name: value for name, value in wanted.items() if name in params}
-    return clone(estimator).set_params(**wanted)
+    start = clone(estimator).set_params(**wanted)
+    if hasattr(start, "set_callbacks"):
+        start.set_callbacks()  # there is nothing to watch
+    return start
 
 
 def target_of(y, network):

@@ -225,14 +225,14 @@ class TangentKernelRidge(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
             found = self._choose(twin, X, y, sample_weight, splits, watch)
         alpha = float(found.get("alpha_", self.alpha))
         dual, coef, df = (each[0] for each in twin.solve([alpha]))
-        residual = twin.rest - twin.fitted(dual, coef)
+        with np.errstate(over="ignore"):  # of the squares of huge targets
+            squares = (twin.rest - twin.fitted(dual, coef)) ** 2
         found |= {
             "alpha_": alpha,
             "dual_coef_": dual.reshape(twin.shape),
             "affine_coef_": coef.reshape(-1, *twin.shape[1:]),
             "df_": df if len(df) > 1 else float(df[0]),
-            "loss_": float(np.average(residual**2, axis=0, weights=twin.weight).mean())
-            / 2,
+            "loss_": float(np.average(squares.mean(axis=1), weights=twin.weight)) / 2,
             **{name: self._moved(twin.networks, name) for name in _MOVED},
             "networks_": twin.networks,
             "starts_": twin.starts,
@@ -310,10 +310,12 @@ class TangentKernelRidge(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
         )
         errors, size = (np.array(column) for column in zip(*folds, strict=True))
         alphas = self._penalties(twin)
+        with np.errstate(over="ignore"):
+            in_units_of_y = errors.T * unit * unit
         return {
             "alpha_": alphas[np.argmin(size @ errors)],
             "alphas_": alphas,
-            "cv_errors_": errors.T * unit * unit,
+            "cv_errors_": in_units_of_y,
         }
 
     def _penalties(self, twin):
