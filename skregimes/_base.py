@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.callback import CallbackSupportMixin
 
-from skregimes._sklearn import Interval, StrOptions
+from skregimes._sklearn import Interval, StrOptions, num_samples
 from skregimes._watch import Watcher
 
 __all__ = ["FlowEstimator", "LinearTable", "effective_samples", "regime"]
@@ -145,6 +145,14 @@ class FlowEstimator(CallbackSupportMixin, BaseEstimator, ABC):
     def regime_(self):
         """Name of the regime: "kernel", "transition" or "rich", from ``richness_``."""
         return regime(self.richness_)
+
+    def _free_columns(self, X):
+        """Return the columns whose coefficients are always at their optimum.
+
+        They lie outside of the tangent kernel: ones for an intercept, unless a network
+        has more.
+        """
+        return np.ones((num_samples(X), int(getattr(self, "fit_intercept", False))))
 
     def _refuse_descent_options(self):
         """Refuse options of gradient descent where another solver would ignore them."""

@@ -136,11 +136,6 @@ class DiagonalNetFit(MultiOutputMixin, RegressorMixin, FlowEstimator):
         """Return the tangent kernel at the start, which is not random."""
         return self.tangent_kernel(X, Y, at="init")
 
-    def _free_columns(self, X):
-        """Return the columns whose coefficients are always at their optimum."""
-        X = validate_data(self, as_array(X), dtype=_FLOATS, reset=False)
-        return np.ones((len(X), int(self.fit_intercept)))
-
     @cached_property
     def excess_l1_(self):
         """Excess of the l1 norm over the least possible, see the class docstring."""

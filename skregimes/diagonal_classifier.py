@@ -109,11 +109,6 @@ class DiagonalNetClassifierFit(ClassifierFace, FlowEstimator):
         """Return the tangent kernel at the start, which is not random."""
         return self.tangent_kernel(X, Y, at="init")
 
-    def _free_columns(self, X):
-        """Return the columns whose coefficients are always at their optimum."""
-        X = validate_data(self, as_array(X), dtype=_FLOATS, reset=False)
-        return np.ones((len(X), int(self.fit_intercept)))
-
     @cached_property
     def separable_(self):
         """Whether a hyperplane separates the classes, see the class docstring."""

@@ -9,6 +9,7 @@ from sklearn.utils import check_array, check_consistent_length
 
 from skregimes._arrays import as_array
 from skregimes.inspection._fitted import Innermost
+from skregimes.tangent._networks import free_columns
 
 __all__ = [
     "KernelPair",
@@ -157,10 +158,9 @@ class SampleOrder:
 def _outside(step, X):
     """Return the columns that an estimator fits outside its kernel, None without."""
     step = getattr(step, "starts_", [step])[0]  # of a twin
-    if hasattr(step, "_free_columns"):
-        columns = step._free_columns(X)
-    else:  # of matrices offsets are removed beforehand
-        columns = np.ones((len(X), int(getattr(step, "center", None) is not None)))
+    columns = free_columns(step, X)
+    if getattr(step, "center", None) is not None:  # offsets are removed beforehand
+        columns = np.ones((len(X), 1))
     return columns if columns.shape[1] else None
 
 

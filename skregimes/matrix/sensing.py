@@ -283,11 +283,6 @@ class MatrixSensingRegressor(RegressorMixin, MatrixEstimator):
         )
         return kernel_measure(self._factors_at(at), left, right)
 
-    def _free_columns(self, X):
-        """Return the columns whose coefficients are always at their optimum."""
-        X = validate_data(self, as_array(X), dtype=FLOATS, reset=False)
-        return np.ones((len(X), int(self.fit_intercept)))
-
     def excess_nuclear_norm(self, X, y):
         """Return how much larger the nuclear norm is than the least possible.
 
