@@ -132,10 +132,6 @@ class DiagonalNetFit(MultiOutputMixin, RegressorMixin, FlowEstimator):
             kernels.append((left * np.exp(log)) @ right.T)
         return kernels[0] if self._single else np.array(kernels)
 
-    def _mean_start_kernel(self, X, Y):
-        """Return the tangent kernel at the start, which is not random."""
-        return self.tangent_kernel(X, Y, at="init")
-
     @cached_property
     def excess_l1_(self):
         """Excess of the l1 norm over the least possible, see the class docstring."""

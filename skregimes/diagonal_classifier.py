@@ -105,10 +105,6 @@ class DiagonalNetClassifierFit(ClassifierFace, FlowEstimator):
         )
         return kernels[0] if len(kernels) == 1 else kernels
 
-    def _mean_start_kernel(self, X, Y):
-        """Return the tangent kernel at the start, which is not random."""
-        return self.tangent_kernel(X, Y, at="init")
-
     @cached_property
     def separable_(self):
         """Whether a hyperplane separates the classes, see the class docstring."""

@@ -8,7 +8,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from skregimes.model_selection._staged import flow_step
+from skregimes.model_selection._staged import flow_step, last_step
 
 __all__ = [
     "Innermost",
@@ -87,10 +87,8 @@ def named_weights(estimator, sample_weight):
     """Return weights under the name by which ``fit`` takes them."""
     if sample_weight is None:
         return {}
-    prefix = ""
-    estimator = getattr(estimator, "estimator", estimator)  # what a search searches
-    if isinstance(estimator, Pipeline):
-        prefix = f"{estimator.steps[-1][0]}__"
+    # Of a search those of what it searches.
+    prefix, _ = last_step(getattr(estimator, "estimator", estimator))
     return {f"{prefix}sample_weight": sample_weight}
 
 

@@ -4,12 +4,12 @@ import numpy as np
 from joblib import Parallel, delayed
 from sklearn.base import clone, is_classifier
 from sklearn.model_selection import GridSearchCV
-from sklearn.pipeline import Pipeline
 
 from skregimes._folds import shuffled_folds
 from skregimes.inspection._fitted import Innermost
 from skregimes.inspection._results import Results
 from skregimes.model_selection._grids import check_grid, scales_of
+from skregimes.model_selection._staged import last_step
 
 __all__ = [
     "excess_norms",
@@ -39,10 +39,7 @@ def scaled_step(estimator):
     TypeError
         If there is none.
     """
-    prefix, step = "", estimator
-    if isinstance(estimator, Pipeline):
-        name, step = estimator.steps[-1]
-        prefix = f"{name}__"
+    prefix, step = last_step(estimator)
     params = step.get_params(deep=False) if hasattr(step, "get_params") else {}
     if "init_scale" not in params:
         raise TypeError(

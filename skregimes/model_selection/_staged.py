@@ -9,6 +9,7 @@ from skregimes.flows.trajectory import ClassifierTrajectory, interpolate
 __all__ = [
     "flow_params",
     "flow_step",
+    "last_step",
     "max_time",
     "of_targets",
     "richness_at",
@@ -21,6 +22,17 @@ _PARAMS = ("init_scale", "max_time", "early_stopping")
 _AFTER_THE_END = 1e200
 
 
+def last_step(estimator):
+    """Return the prefix of the parameters of the last step of a pipeline, and it.
+
+    Of another estimator no prefix, and the estimator.
+    """
+    if not isinstance(estimator, Pipeline):
+        return "", estimator
+    name, step = estimator.steps[-1]
+    return f"{name}__", step
+
+
 def flow_step(estimator):
     """Return the prefix of the parameters of the step that follows a flow, and it.
 
@@ -29,10 +41,7 @@ def flow_step(estimator):
     TypeError
         If neither the estimator nor the last step of a pipeline follows a flow.
     """
-    prefix, step = "", estimator
-    if isinstance(estimator, Pipeline):
-        name, step = estimator.steps[-1]
-        prefix = f"{name}__"
+    prefix, step = last_step(estimator)
     params = step.get_params(deep=False) if hasattr(step, "get_params") else {}
     if not set(_PARAMS) <= set(params) or not hasattr(step, "staged_predict"):
         raise TypeError(

@@ -10,6 +10,7 @@ from skregimes._sklearn import num_samples
 
 __all__ = [
     "at_start",
+    "draws_its_start",
     "fit_networks",
     "free_columns",
     "mean_kernel",
@@ -51,14 +52,18 @@ def fit_networks(model, X, y, sample_weight, task):
 def _draws(estimator, n_seeds):
     """Return clones that each draw their start once and for all."""
     params = estimator.get_params(deep=False)
-    drawn = getattr(estimator, "_draws_its_start", True)
-    if not drawn or "random_state" not in params:
+    if not draws_its_start(estimator) or "random_state" not in params:
         return [clone(estimator)]  # it has nothing to draw
     state = params["random_state"]
     if n_seeds == 1 and state is not None:
         return [clone(estimator)]
     seeds = check_random_state(state).randint(np.iinfo(np.int32).max, size=n_seeds)
     return [clone(estimator).set_params(random_state=int(seed)) for seed in seeds]
+
+
+def draws_its_start(estimator):
+    """Return whether networks of an estimator start at random."""
+    return getattr(estimator, "_draws_its_start", True)
 
 
 def at_start(estimator):
@@ -99,7 +104,7 @@ def start_values(starts, X, infinite):
 
 def mean_kernel(networks, X, Y, at, infinite):
     """Return the mean tangent kernel of networks."""
-    if infinite:
+    if infinite and draws_its_start(networks[0]):
         return networks[0]._mean_start_kernel(X, Y)
     total = np.array(networks[0].tangent_kernel(X, Y, at=at), dtype=np.float64)
     for network in networks[1:]:

@@ -18,6 +18,7 @@ from skregimes._arrays import as_array
 from skregimes._folds import shuffled_folds
 from skregimes._sklearn import Interval, StrOptions, fit_context, take
 from skregimes.tangent._networks import (
+    draws_its_start,
     free_columns,
     mean_kernel,
     start_values,
@@ -269,7 +270,8 @@ class TangentKernelRidge(CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator
                     "n_seeds=inf is the mean kernel at the start, at='init'; networks "
                     "after training can only be averaged over a finite number of seeds."
                 )
-            if not hasattr(self.estimator, "_mean_start_kernel"):
+            known = hasattr(self.estimator, "_mean_start_kernel")
+            if draws_its_start(self.estimator) and not known:
                 raise ValueError(
                     f"For {type(self.estimator).__name__} no closed form of the mean "
                     "kernel is known; use a finite number of seeds, such as n_seeds=20."
